@@ -1,0 +1,15 @@
+//! onrush-core: everything that decides, nothing that does.
+//!
+//! The core is stepped: `machine.step(now, input, &mut effects)` is synchronous and bounded. It holds no I/O,
+//! no clock, no threads, no locks, no async, no `unsafe`, and iterates over nothing in hash order, so that the same
+//! code runs in the broker, in the simulator and in a test that steps it by hand.
+//!
+//! Layers, lower first (a lower one never imports a higher one; `tests/layers.rs` checks it):
+//! `types < wire < effect < log < partition, metadata < fetch < api < session < input, shard, ctl`.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod effect;
+pub mod input;
+pub mod metadata;
+pub mod types;

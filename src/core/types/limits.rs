@@ -1,0 +1,47 @@
+//! Every bound of the system, in one place, with the relations between them checked at compile time.
+//!
+//! A bound that an operator may set is in the config schema; what stands here is fixed or the outer limit of it.
+
+/// The unit of direct I/O: positions and lengths of writes are multiples of it, memory is aligned to it.
+pub const SECTOR_BYTES: u64 = 4096;
+/// Smallest batch that a length field may claim: the v2 header after the length.
+pub const BATCH_LENGTH_MIN: u32 = 49;
+/// A v2 batch header, from base offset to record count.
+pub const BATCH_HEADER_BYTES: usize = 61;
+/// base offset and length: what stands before the bytes that the length counts.
+pub const BATCH_PREFIX_BYTES: usize = 12;
+/// Batches of one producer kept for recognising duplicates (Kafka: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
+pub const PRODUCER_BATCHES_KEPT: usize = 5;
+/// Bytes of decompressed records that one step may walk before it yields: below a millisecond at 300 MB/s.
+pub const WORK_BYTES_PER_STEP: usize = 256 * 1024;
+/// Bytes appended but not yet written, per shard; beyond it produce waits.
+pub const UNWRITTEN_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Written bytes kept in memory for readers of the tail, per shard.
+pub const HOT_TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Produce requests of one connection that may be appended and unanswered.
+pub const PRODUCE_IN_FLIGHT_PER_CONN_MAX: usize = 128;
+/// Fetches parked per shard; one more is answered at once.
+pub const PARKED_FETCHES_MAX: usize = 100_000;
+/// Partitions a single metadata change may create (Kafka: 10,000 in one request).
+pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+/// A write handed to the kernel at once.
+pub const WRITE_BYTES_MAX: u64 = 1024 * 1024;
+/// A read of batch headers while a fetch looks for its first batch.
+pub const SCAN_READ_BYTES: u64 = 16 * 1024;
+/// A read during recovery.
+pub const RECOVERY_READ_BYTES: u64 = 1024 * 1024;
+/// Preallocation ahead of the writer: first step and largest step.
+pub const PREALLOCATE_BYTES_MIN: u64 = 64 * 1024;
+/// See [`PREALLOCATE_BYTES_MIN`].
+pub const PREALLOCATE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A small file (checkpoint, snapshot, `meta.properties`) larger than this is not read.
+pub const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Elements that the arrays of one request may hold together.
+pub const REQUEST_ELEMENTS_MAX: usize = 1_000_000;
+
+const _: () = assert!(SECTOR_BYTES.is_power_of_two());
+const _: () = assert!(WRITE_BYTES_MAX.is_multiple_of(SECTOR_BYTES));
+const _: () = assert!(PREALLOCATE_BYTES_MIN.is_multiple_of(SECTOR_BYTES));
+const _: () = assert!(PREALLOCATE_BYTES_MIN <= PREALLOCATE_BYTES_MAX);
+const _: () = assert!(HOT_TAIL_BYTES_MAX < UNWRITTEN_BYTES_MAX);
+const _: () = assert!(SCAN_READ_BYTES.is_multiple_of(SECTOR_BYTES));

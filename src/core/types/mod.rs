@@ -1,0 +1,13 @@
+//! Ids, offsets, epochs, time, error codes and limits: the words every other module speaks.
+
+mod error_code;
+mod ids;
+pub mod limits;
+mod time;
+
+pub use error_code::ErrorCode;
+pub use ids::{
+    ConnId, CoreId, DirectoryId, FileId, LeaderEpoch, ListenerId, NodeId, Offset, OwnerId,
+    PartitionIndex, Position, ProducerEpoch, ProducerId, Token, TopicId, TopicPartition, WorkId,
+};
+pub use time::{Millis, Monotonic, Now, WallMillis};

@@ -12,4 +12,5 @@
 pub mod effect;
 pub mod input;
 pub mod metadata;
+pub mod rule;
 pub mod types;

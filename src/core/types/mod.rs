@@ -1,10 +1,15 @@
 //! Ids, offsets, epochs, time, error codes and limits: the words every other module speaks.
 
+mod config;
 mod error_code;
 mod ids;
 pub mod limits;
 mod time;
 
+pub use config::{
+    BrokerConfigEntry, BrokerConfigView, BrokerSettings, ConfigDef, ConfigDynamic, ConfigKind,
+    ConfigSource,
+};
 pub use error_code::ErrorCode;
 pub use ids::{
     ConnId, CoreId, DirectoryId, FileId, LeaderEpoch, ListenerId, NodeId, Offset, OwnerId,

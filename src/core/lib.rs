@@ -13,4 +13,5 @@ pub mod effect;
 pub mod input;
 pub mod metadata;
 pub mod rule;
+pub mod session;
 pub mod types;

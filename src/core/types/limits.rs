@@ -38,6 +38,10 @@ pub const PREALLOCATE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Elements that the arrays of one request may hold together.
 pub const REQUEST_ELEMENTS_MAX: usize = 1_000_000;
+/// Answers handed over and not yet taken by the kernel, per connection; beyond it the connection is not read.
+pub const UNSENT_FRAMES_MAX: usize = 128;
+/// Bytes of such answers.
+pub const UNSENT_BYTES_MAX: u64 = 1024 * 1024;
 
 const _: () = assert!(SECTOR_BYTES.is_power_of_two());
 const _: () = assert!(WRITE_BYTES_MAX.is_multiple_of(SECTOR_BYTES));

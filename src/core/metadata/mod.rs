@@ -1,11 +1,19 @@
 //! The cluster's metadata: Kafka's records, the image they add up to, and who decides what is written next.
 
+mod broker_config;
 mod image;
 mod request;
+pub mod topic_config;
+mod topic_name;
 
+pub use broker_config::{BrokerConfigs, LayeredValue, broker_synonyms};
 pub use image::{
     Broker, BrokerEndpoint, ConfigResource, Delta, Image, PartitionState, ProducerIdBlock, Topic,
 };
 pub use request::{
     CtlReply, CtlRequest, DeletedTopic, EffectiveConfig, NewTopic, NewTopicResult, TopicRef,
+};
+pub use topic_name::{
+    CLUSTER_METADATA_TOPIC, TOPIC_NAME_BYTES_MAX, collision_form, is_internal_topic,
+    validate_topic_name,
 };

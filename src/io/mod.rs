@@ -1,0 +1,10 @@
+//! The kernel's side: rings, aligned memory, sockets, splice, clocks, locks. The only folder with `unsafe`.
+//!
+//! Invariants:
+//! 1. Every `unsafe` block holds one operation and a proof; what a module exports is safe to call in any order.
+//! 2. Memory and descriptors that the kernel works on are owned by the ring until the completion has been seen.
+//! 3. Nothing here knows of partitions, requests or offsets.
+
+pub mod clock;
+pub mod socket;
+pub mod wake;

@@ -1,0 +1,234 @@
+//! Sockets: listening ones shared by port between shards, and the options of accepted ones.
+//!
+//! Invariants:
+//! 1. A port in use by another process is found by a probe *without* SO_REUSEPORT; with it two processes would share
+//!    the port in silence, each getting half of the clients.
+//! 2. Accepted sockets stay in blocking mode: the ring polls them; the one call that must not block (splice) sets O_NONBLOCK
+//!    for its own duration ([`super::splice`]).
+//! 3. Half-open peers are found by the kernel: keepalive probes when idle, TCP_USER_TIMEOUT for data never acknowledged.
+#![expect(
+    unsafe_code,
+    reason = "socket options and bind have no safe form in std"
+)]
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Connections the kernel completes before we accept them.
+const BACKLOG: libc::c_int = 1024;
+/// Milliseconds that sent data may stay without acknowledgement before the kernel gives the peer up.
+const USER_TIMEOUT_MS: libc::c_int = 60_000;
+/// Seconds of silence before the first keepalive probe, between probes, and number of probes.
+const KEEPALIVE: (libc::c_int, libc::c_int, libc::c_int) = (60, 10, 5);
+
+/// A bound and listening socket of one shard.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    local: SocketAddr,
+}
+
+/// Buffer sizes of accepted sockets in bytes; `None` leaves the kernel's own tuning in place, which is nearly always better.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SocketBuffers {
+    /// `socket.send.buffer.bytes`.
+    pub send_bytes: Option<u32>,
+    /// `socket.receive.buffer.bytes`.
+    pub receive_bytes: Option<u32>,
+}
+
+impl Listener {
+    /// Binds `count` sockets to one address, one per shard; the kernel spreads connections over them. With port 0 the
+    /// kernel chooses a port once.
+    ///
+    /// Errors: whatever bind says; `AddrInUse` when any process listens on the port.
+    pub fn bind_many(
+        addr: SocketAddr,
+        count: usize,
+        buffers: SocketBuffers,
+    ) -> io::Result<Vec<Self>> {
+        if addr.port() != 0 {
+            drop(bind(addr, false, buffers)?);
+        }
+        let mut listeners = Vec::with_capacity(count);
+        let mut addr = addr;
+        for _ in 0..count {
+            let listener = TcpListener::from(bind(addr, true, buffers)?);
+            addr = listener.local_addr()?;
+            listeners.push(Self {
+                fd: listener.into(),
+                local: addr,
+            });
+        }
+        Ok(listeners)
+    }
+
+    /// Binds one socket; see [`Listener::bind_many`].
+    pub fn bind(addr: SocketAddr, buffers: SocketBuffers) -> io::Result<Self> {
+        let mut all = Self::bind_many(addr, 1, buffers)?;
+        all.pop()
+            .ok_or_else(|| io::Error::other("no socket was bound"))
+    }
+
+    /// The address it is bound to, the port filled in.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The socket itself, for the ring.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+}
+
+/// Sets what every accepted socket has and returns the peer's address.
+pub fn prepare_accepted(fd: OwnedFd) -> io::Result<(OwnedFd, IpAddr)> {
+    let stream = TcpStream::from(fd);
+    let peer = stream.peer_addr()?.ip().to_canonical();
+    stream.set_nodelay(true)?;
+    let fd = OwnedFd::from(stream);
+    let (idle, interval, count) = KEEPALIVE;
+    set_option(&fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
+    set_option(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle)?;
+    set_option(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, interval)?;
+    set_option(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)?;
+    set_option(
+        &fd,
+        libc::IPPROTO_TCP,
+        libc::TCP_USER_TIMEOUT,
+        USER_TIMEOUT_MS,
+    )?;
+    Ok((fd, peer))
+}
+
+/// Ends both directions, so that operations in flight on the socket complete.
+pub fn shutdown(fd: &OwnedFd) {
+    // SAFETY: the descriptor is open for the length of the call; shutdown touches no memory of ours.
+    let result = unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
+    // ENOTCONN: the peer was faster; there is nothing left to end.
+    let _ended = result == 0;
+}
+
+fn bind(addr: SocketAddr, shared: bool, buffers: SocketBuffers) -> io::Result<OwnedFd> {
+    let family = if addr.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
+    // SAFETY: socket takes no pointers.
+    let raw = unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor and nobody else knows it.
+    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+    set_option(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    if shared {
+        set_option(&fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
+    // Buffers are set on the listener: the window scale is fixed when a connection is made.
+    for (option, bytes) in [
+        (libc::SO_SNDBUF, buffers.send_bytes),
+        (libc::SO_RCVBUF, buffers.receive_bytes),
+    ] {
+        if let Some(bytes) = bytes {
+            let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+            set_option(&fd, libc::SOL_SOCKET, option, bytes)?;
+        }
+    }
+    bind_address(&fd, addr)?;
+    // SAFETY: the descriptor is open; listen takes no pointers.
+    let result = unsafe { libc::listen(fd.as_raw_fd(), BACKLOG) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(fd)
+}
+
+fn bind_address(fd: &OwnedFd, addr: SocketAddr) -> io::Result<()> {
+    let result = match addr {
+        SocketAddr::V4(v4) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(v4.ip().octets()),
+                },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: `raw` is a whole sockaddr_in, alive during the call, and the length is its size.
+            unsafe { libc::bind(fd.as_raw_fd(), (&raw const raw).cast(), size_of_value(&raw)) }
+        }
+        SocketAddr::V6(v6) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr {
+                    s6_addr: v6.ip().octets(),
+                },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: `raw` is a whole sockaddr_in6, alive during the call, and the length is its size.
+            unsafe { libc::bind(fd.as_raw_fd(), (&raw const raw).cast(), size_of_value(&raw)) }
+        }
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn size_of_value<T>(value: &T) -> libc::socklen_t {
+    libc::socklen_t::try_from(mem::size_of_val(value)).unwrap_or(0)
+}
+
+fn set_option(
+    fd: &OwnedFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: `value` is a c_int, alive during the call, and the length is its size.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of_value(&value),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_found_in_spite_of_reuseport() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = Listener::bind(any, SocketBuffers::default()).expect("binds");
+        let again = Listener::bind(first.local_addr(), SocketBuffers::default());
+        assert_eq!(
+            again.expect_err("is in use").kind(),
+            io::ErrorKind::AddrInUse
+        );
+    }
+
+    #[test]
+    fn shards_share_one_port() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let all = Listener::bind_many(any, 3, SocketBuffers::default()).expect("binds");
+        assert_eq!(all.len(), 3);
+        assert!(all.iter().all(|l| l.local_addr() == all[0].local_addr()));
+    }
+}

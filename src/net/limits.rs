@@ -1,0 +1,34 @@
+//! What an operator may set about connections, and what is fixed.
+
+use onrush_core::types::Millis;
+
+/// Bounds of one shard's connections.
+#[derive(Clone, Copy, Debug)]
+pub struct NetLimits {
+    /// `max.connections`: one more is closed at once.
+    pub connections_max: usize,
+    /// `max.connections.per.ip`: one more from that address is closed at once.
+    pub connections_per_ip_max: usize,
+    /// `socket.request.max.bytes`: a longer frame closes its connection before anything is allocated for it.
+    pub request_bytes_max: u32,
+    /// `connections.max.idle.ms`: a connection without a byte in either direction for so long is closed.
+    pub idle_ms_max: Millis,
+    /// A frame that has begun must be whole after this time plus one millisecond for every 8 bytes of it.
+    pub frame_ms_max: Millis,
+    /// Bytes of receive memory beyond the first block of each connection; when used up, reading waits. `queued.max.request.bytes`
+    /// where set.
+    pub queued_bytes_max: u64,
+}
+
+impl Default for NetLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: usize::MAX,
+            connections_per_ip_max: usize::MAX,
+            request_bytes_max: 100 * 1024 * 1024,
+            idle_ms_max: Millis(600_000),
+            frame_ms_max: Millis(30_000),
+            queued_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+}

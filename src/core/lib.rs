@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod ctl;
 pub mod effect;
 pub mod input;
 pub mod metadata;

@@ -1,8 +1,17 @@
 //! The cluster's metadata: Kafka's records, the image they add up to, and who decides what is written next.
 
+pub mod batch;
 mod broker_config;
+pub mod control;
+pub mod features;
+pub mod format;
 mod image;
+pub mod layout;
+pub mod properties;
+pub mod quorum;
+pub mod record;
 mod request;
+pub mod snapshot;
 pub mod topic_config;
 mod topic_name;
 

@@ -1,0 +1,159 @@
+//! The checked configuration as values of their own types: what the rest of the edge reads.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use onrush_core::types::{BrokerConfigView, Millis, NodeId};
+
+use super::listeners::{self, ListenerKeys, Listeners};
+use super::load::{ConfigError, Notices, Values};
+use super::schema::items;
+use super::validate::{data_dirs, effective_node_id};
+
+/// What acks=all promises.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// On stable storage: survives a power cut.
+    Flushed,
+    /// Handed to the kernel: survives kill -9.
+    Written,
+}
+
+/// Bounds on connections and requests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetConfig {
+    /// `max.connections`
+    pub connections_max: u32,
+    /// `max.connections.per.ip`
+    pub connections_per_ip_max: u32,
+    /// `max.connections.per.ip.overrides`
+    pub connections_per_ip_overrides: Vec<(IpAddr, u32)>,
+    /// `connections.max.idle.ms`; `None`: never closed for idleness.
+    pub idle_max: Option<Millis>,
+    /// `socket.request.max.bytes`
+    pub request_bytes_max: u32,
+    /// `socket.receive.buffer.bytes`; `None` leaves it to the kernel.
+    pub receive_buffer_bytes: Option<u32>,
+    /// `socket.send.buffer.bytes`; `None` leaves it to the kernel.
+    pub send_buffer_bytes: Option<u32>,
+    /// `socket.listen.backlog.size`
+    pub backlog: u32,
+}
+
+/// Everything a broker needs to start.
+#[derive(Clone, PartialEq, Debug)]
+pub struct BrokerConfig {
+    /// `node.id`
+    pub node_id: NodeId,
+    /// `broker.rack`
+    pub rack: Option<Arc<str>>,
+    /// Where to listen and what to tell.
+    pub listeners: Listeners,
+    /// The data directory as configured, perhaps relative.
+    pub data_dir: PathBuf,
+    /// `onrush.durability`
+    pub durability: Durability,
+    /// Bounds on connections and requests.
+    pub net: NetConfig,
+    /// All keys, for the core and DescribeConfigs.
+    pub view: BrokerConfigView,
+    /// What to tell the operator once.
+    pub notices: Notices,
+}
+
+impl BrokerConfig {
+    pub(super) fn new(
+        values: &Values,
+        view: BrokerConfigView,
+        mut notices: Notices,
+    ) -> Result<Self, ConfigError> {
+        let listeners = listeners::parse(
+            &ListenerKeys {
+                listeners: values.get("listeners").unwrap_or(""),
+                advertised: values.set("advertised.listeners"),
+                protocols: values.get("listener.security.protocol.map").unwrap_or(""),
+                protocols_set: values.set("listener.security.protocol.map").is_some(),
+                controller_names: values.get("controller.listener.names").unwrap_or(""),
+                inter_broker: values.set("inter.broker.listener.name"),
+            },
+            &own_host(),
+        )?;
+        if listeners.controller.configured {
+            notices.others.push(format!(
+                "the controller listener {} is recorded but not opened: this node is its own only voter",
+                listeners.controller.name
+            ));
+        }
+        Ok(Self {
+            node_id: NodeId(narrow(effective_node_id(values))),
+            rack: values.set("broker.rack").map(Arc::from),
+            listeners,
+            data_dir: PathBuf::from(data_dirs(values).1),
+            durability: match values.get("onrush.durability") {
+                Some("written") => Durability::Written,
+                _ => Durability::Flushed,
+            },
+            net: net(values)?,
+            view,
+            notices,
+        })
+    }
+}
+
+/// The schema's type already bounds these numbers.
+fn narrow<T: TryFrom<i64>>(number: i64) -> T {
+    T::try_from(number).unwrap_or_else(|_| panic!("{number} was checked to fit its type"))
+}
+
+fn net(values: &Values) -> Result<NetConfig, ConfigError> {
+    let buffer = |key| match values.number(key) {
+        -1 => None,
+        bytes => Some(narrow(bytes)),
+    };
+    let idle = values.number("connections.max.idle.ms");
+    Ok(NetConfig {
+        connections_max: narrow(values.number("max.connections")),
+        connections_per_ip_max: narrow(values.number("max.connections.per.ip")),
+        connections_per_ip_overrides: per_ip(
+            values.get("max.connections.per.ip.overrides").unwrap_or(""),
+        )?,
+        idle_max: u64::try_from(idle).ok().map(Millis),
+        request_bytes_max: narrow(values.number("socket.request.max.bytes")),
+        receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
+        send_buffer_bytes: buffer("socket.send.buffer.bytes"),
+        backlog: narrow(values.number("socket.listen.backlog.size")),
+    })
+}
+
+fn per_ip(text: &str) -> Result<Vec<(IpAddr, u32)>, ConfigError> {
+    let bad = |item: &str, why: &str| {
+        ConfigError::Cross(format!(
+            "max.connections.per.ip.overrides has {item:?}, {why}: write address:count"
+        ))
+    };
+    let mut limits = Vec::new();
+    for item in items(text) {
+        let (host, count) = item
+            .rsplit_once(':')
+            .ok_or_else(|| bad(item, "which has no count"))?;
+        let count = count
+            .trim()
+            .parse()
+            .map_err(|_| bad(item, "whose count is not a number"))?;
+        let found = (host.trim(), 0)
+            .to_socket_addrs()
+            .map_err(|_| bad(item, "whose address cannot be found"))?;
+        limits.extend(found.map(|address| (address.ip(), count)));
+    }
+    Ok(limits)
+}
+
+/// This machine's name, for listeners without a host.
+fn own_host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}

@@ -17,3 +17,4 @@ pub mod metadata;
 pub mod rule;
 pub mod session;
 pub mod types;
+pub mod wire;

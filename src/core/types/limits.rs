@@ -14,6 +14,10 @@ pub const BATCH_PREFIX_BYTES: usize = 12;
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
 /// Bytes of decompressed records that one step may walk before it yields: below a millisecond at 300 MB/s.
 pub const WORK_BYTES_PER_STEP: usize = 256 * 1024;
+/// How far back a snappy copy may reach: history that one decoder holds at most.
+pub const SNAPPY_WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Records of one batch that are named in the answer when it is refused; further ones are only counted.
+pub const RECORD_ERRORS_MAX: usize = 10_000;
 /// Bytes appended but not yet written, per shard; beyond it produce waits.
 pub const UNWRITTEN_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Written bytes kept in memory for readers of the tail, per shard.

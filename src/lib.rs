@@ -4,4 +4,5 @@ pub mod config;
 pub mod io;
 pub mod mesh;
 pub mod net;
+pub mod observe;
 pub mod shard_loop;

@@ -238,7 +238,7 @@ pub enum DiskOp {
         /// The file.
         file: FileId,
     },
-    /// Drops the tail, cuts the file to this size, flushes. → `Done`
+    /// Flushes, cuts the file to this size, flushes. The tail goes when this completes: until then it can be read. → `Done`
     Truncate {
         /// The file.
         file: FileId,

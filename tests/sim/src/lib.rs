@@ -5,5 +5,9 @@
 //!
 //! Deliberately absent: threads, clocks, hash order, every source of chance but `rng`.
 
+pub mod batch;
+pub mod client;
 pub mod disk;
+pub mod frames;
+pub mod ledger;
 pub mod rng;

@@ -2,6 +2,18 @@
 //! answer for every version it serves; it never imports another `k*` file (an API in two files names its second file
 //! after the first).
 
+pub mod context;
 pub mod encode;
 pub mod k00_produce_reply;
 pub mod k01_fetch_reply;
+pub mod k03_metadata;
+pub mod k18_api_versions;
+pub mod k19_create_topics;
+pub mod k20_delete_topics;
+pub mod k22_init_producer_id;
+pub mod k32_describe_configs;
+pub mod k60_describe_cluster;
+pub mod k75_describe_topic_partitions;
+
+#[cfg(test)]
+mod testing;

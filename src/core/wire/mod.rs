@@ -13,6 +13,9 @@
 pub mod batch;
 pub mod build;
 pub mod codec;
+pub mod find_record;
 pub mod frame;
 pub mod records;
+pub mod stream;
+pub mod validate;
 pub mod versions;

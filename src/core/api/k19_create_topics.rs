@@ -83,7 +83,7 @@ pub fn finish(pending: Pending, reply: CtlReply) -> CreateTopicsResponse {
     let CtlReply::CreateTopics(results) = reply else {
         panic!("the controller answered CreateTopics with {reply:?}");
     };
-    let rows = results.into_iter().map(result).chain(pending.refused);
+    let rows = results.iter().map(result).chain(pending.refused);
     CreateTopicsResponse::default().with_topics(rows.collect())
 }
 
@@ -112,7 +112,7 @@ fn refusal(name: &TopicName, error: ErrorCode, message: &str) -> CreatableTopicR
         .with_error_message(Some(text(message)))
 }
 
-fn result(result: NewTopicResult) -> CreatableTopicResult {
+fn result(result: &NewTopicResult) -> CreatableTopicResult {
     let row = CreatableTopicResult::default()
         .with_name(topic_name(&result.name))
         .with_error_code(result.error.code())

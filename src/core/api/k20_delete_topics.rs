@@ -116,7 +116,7 @@ fn wanted(
             None => {
                 // The same topic by its name: that entry carries the refusal of both.
                 let own = ctx.image.topics.get(&id).map(|topic| &*topic.name);
-                if !own.is_some_and(|own| names.get(own) == Some(&1)) {
+                if own.is_none_or(|own| names.get(own) != Some(&1)) {
                     wanted.push(TopicRef { name: None, id });
                 }
             }

@@ -4,6 +4,18 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 
 use super::*;
 use crate::api::testing::{Fixture, through_wire};
+use crate::types::{
+    BrokerConfigEntry, BrokerConfigView, ConfigDef, ConfigDynamic, ConfigKind, ConfigSource,
+};
+
+static AUTO_CREATE: ConfigDef = ConfigDef {
+    name: "auto.create.topics.enable",
+    kind: ConfigKind::Boolean,
+    default: Some("true"),
+    dynamic: ConfigDynamic::ReadOnly,
+    internal: false,
+    doc: "",
+};
 
 fn named(names: &[&str]) -> MetadataRequest {
     let topics = names
@@ -28,7 +40,11 @@ fn ask(fixture: &Fixture, version: i16, request: &MetadataRequest) -> MetadataRe
 fn names(response: &MetadataResponse) -> Vec<String> {
     let topics = response.topics.iter();
     topics
-        .map(|t| t.name.as_ref().map_or(String::new(), |name| name.to_string()))
+        .map(|t| {
+            t.name
+                .as_ref()
+                .map_or(String::new(), |name| name.to_string())
+        })
         .collect()
 }
 
@@ -113,20 +129,12 @@ fn rule_5_3_automatic_creation() {
     assert_eq!(errors(&plan.response), [3, 17, 3, 3, 0]);
     assert!(plan.create.is_empty());
 
-    static OFF: crate::types::ConfigDef = crate::types::ConfigDef {
-        name: "auto.create.topics.enable",
-        kind: crate::types::ConfigKind::Boolean,
-        default: Some("true"),
-        dynamic: crate::types::ConfigDynamic::ReadOnly,
-        internal: false,
-        doc: "",
-    };
-    let entry = crate::types::BrokerConfigEntry {
-        def: &OFF,
+    let entry = BrokerConfigEntry {
+        def: &AUTO_CREATE,
         value: Some("false".into()),
-        source: crate::types::ConfigSource::StaticBroker,
+        source: ConfigSource::StaticBroker,
     };
-    fixture.config = crate::types::BrokerConfigView::new(vec![entry], [].into());
+    fixture.config = BrokerConfigView::new(vec![entry], [].into());
     assert!(handle(&fixture.context(), 13, &request).create.is_empty());
 }
 

@@ -44,6 +44,10 @@ pub enum Durability {
 
 /// All values in force for a topic; names follow the configs', durations are [`Millis`], `None` is unlimited.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a config of its own, as Kafka has it"
+)]
 pub struct TopicConfigs {
     /// `cleanup.policy` holds `compact`.
     pub cleanup_compact: bool,

@@ -28,7 +28,10 @@ fn overrides(pairs: &[(&str, &str)]) -> Overrides {
     pairs.iter().map(|&(k, v)| (k.into(), v.into())).collect()
 }
 
-fn verdict(pairs: &[(&str, Option<&str>)]) -> Result<(), String> {
+/// Configs as a client sends them.
+type Wanted<'a> = &'a [(&'a str, Option<&'a str>)];
+
+fn verdict(pairs: Wanted<'_>) -> Result<(), String> {
     let view = BrokerConfigView::default();
     let configs: Vec<_> = pairs
         .iter()
@@ -39,7 +42,7 @@ fn verdict(pairs: &[(&str, Option<&str>)]) -> Result<(), String> {
 
 #[test]
 fn rule_10_2_bad_configs_are_refused_in_kafkas_words() {
-    let cases: [(&[(&str, Option<&str>)], &str); 6] = [
+    let cases: [(Wanted<'_>, &str); 6] = [
         (&[("x", Some("1"))], "Unknown topic config name: x"),
         (
             &[("retention.ms", Some("abc"))],

@@ -128,16 +128,15 @@ fn parse_kind(name: &str, text: &str, kind: ConfigKind) -> Result<ConfigValue, S
 /// What is wrong with a value of the right type, if anything.
 fn check_value(name: &str, value: &ConfigValue, check: ConfigCheck) -> Option<String> {
     match (check, value) {
-        (ConfigCheck::AtLeast(min), ConfigValue::Number(n)) if *n < min => Some(invalid(
-            name,
-            n,
-            format_args!("Value must be at least {min}"),
-        )),
-        (ConfigCheck::Between(min, _), ConfigValue::Number(n)) if *n < min => Some(invalid(
-            name,
-            n,
-            format_args!("Value must be at least {min}"),
-        )),
+        (ConfigCheck::AtLeast(min) | ConfigCheck::Between(min, _), ConfigValue::Number(n))
+            if *n < min =>
+        {
+            Some(invalid(
+                name,
+                n,
+                format_args!("Value must be at least {min}"),
+            ))
+        }
         (ConfigCheck::Between(_, max), ConfigValue::Number(n)) if *n > max => Some(invalid(
             name,
             n,

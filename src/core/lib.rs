@@ -18,5 +18,6 @@ pub mod metadata;
 pub mod partition;
 pub mod rule;
 pub mod session;
+pub mod shard;
 pub mod types;
 pub mod wire;

@@ -4,13 +4,18 @@
 
 pub mod context;
 pub mod encode;
+mod fencing;
+pub mod k00_produce;
 pub mod k00_produce_reply;
+pub mod k01_fetch;
 pub mod k01_fetch_reply;
+pub mod k02_list_offsets;
 pub mod k03_metadata;
 pub mod k18_api_versions;
 pub mod k19_create_topics;
 pub mod k20_delete_topics;
 pub mod k22_init_producer_id;
+pub mod k23_offset_for_leader_epoch;
 pub mod k32_describe_configs;
 pub mod k60_describe_cluster;
 pub mod k75_describe_topic_partitions;

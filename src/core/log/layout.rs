@@ -116,13 +116,24 @@ pub fn partition_dir(topic: &str, partition: PartitionIndex) -> RelPath {
 /// The hexadecimal part is the topic's id, so that a topic that was deleted, created and deleted again never collides.
 #[must_use]
 pub fn deleted_dir(dir: &str, topic_id: TopicId) -> RelPath {
+    marked_dir(dir, topic_id, DELETE)
+}
+
+/// The name the directory of a partition gets that the metadata does not know: `<topic>-<p>.<32 hex>-stray`. `unique` differs
+/// for every directory set aside.
+#[must_use]
+pub fn stray_dir(dir: &str, unique: TopicId) -> RelPath {
+    marked_dir(dir, unique, STRAY)
+}
+
+fn marked_dir(dir: &str, unique: TopicId, suffix: &str) -> RelPath {
     use std::fmt::Write as _;
     let mut tail = String::with_capacity(48);
     tail.push('.');
-    for byte in topic_id.0 {
+    for byte in unique.0 {
         write!(tail, "{byte:02x}").expect("a String takes every write");
     }
-    tail.push_str(DELETE);
+    tail.push_str(suffix);
     let (topic, partition) = dir.rsplit_once('-').unwrap_or((dir, "0"));
     let room = NAME_BYTES_MAX - tail.len() - partition.len() - 1;
     let cut = topic

@@ -13,6 +13,10 @@
 //! Deliberately absent: followers, ISR, transactions (a transactional batch is refused before it comes here).
 //! Source: Kafka's `Partition`, `UnifiedLog`, `ProducerStateManager`.
 
+mod table;
+
+pub use table::{Table, Tenant};
+
 use bytes::Bytes;
 
 use crate::effect::{DiskOut, DiskResult};

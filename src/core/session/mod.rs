@@ -12,7 +12,6 @@
 //! Source: KIP-219 and `kafka.network.SocketServer` for the order; the overlap of produces is ours.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -42,13 +41,13 @@ pub struct Admitted {
 /// All connections of a shard.
 #[derive(Debug, Default)]
 pub struct Sessions {
+    quiet: bool,
     conns: BTreeMap<ConnId, Conn>,
 }
 
 #[derive(Debug)]
 struct Conn {
     listener: ListenerId,
-    peer: IpAddr,
     /// Open requests in order; the front has number `first_seq`.
     slots: VecDeque<Slot>,
     first_seq: u64,
@@ -80,10 +79,9 @@ const PRODUCE: [u8; 2] = [0, 0];
 
 impl Sessions {
     /// A client connected.
-    pub fn open(&mut self, conn: ConnId, listener: ListenerId, peer: IpAddr) {
+    pub fn open(&mut self, conn: ConnId, listener: ListenerId) {
         let state = Conn {
             listener,
-            peer,
             slots: VecDeque::new(),
             first_seq: 0,
             held: None,
@@ -101,36 +99,24 @@ impl Sessions {
         self.conns.remove(&conn);
     }
 
+    /// From now on no request is taken in: the shard stops. Answers still go out.
+    pub fn quiesce(&mut self) {
+        self.quiet = true;
+    }
+
+    /// Sends what is ready, in order, and nothing else. Does less than [`Sessions::pump`], which follows later.
+    pub fn send_ready(&mut self, conn: ConnId, out: &mut Effects) {
+        if let Some(state) = self.conns.get_mut(&conn)
+            && !state.closing
+        {
+            state.send_ready(conn, out);
+        }
+    }
+
     /// The listener a connection came in on.
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> Option<ListenerId> {
         self.conns.get(&conn).map(|c| c.listener)
-    }
-
-    /// The peer's address.
-    #[must_use]
-    pub fn peer(&self, conn: ConnId) -> Option<IpAddr> {
-        self.conns.get(&conn).map(|c| c.peer)
-    }
-
-    /// Connections open now.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.conns.len()
-    }
-
-    /// Ids of all connections.
-    #[must_use]
-    pub fn ids(&self) -> Vec<ConnId> {
-        self.conns.keys().copied().collect()
-    }
-
-    /// True while any request of any connection is unanswered.
-    #[must_use]
-    pub fn any_open(&self) -> bool {
-        self.conns
-            .values()
-            .any(|c| !c.slots.is_empty() || !c.unsent.is_empty())
     }
 
     /// A frame came in; it is handed back by [`Sessions::pump`] when it may be handled.
@@ -198,6 +184,9 @@ impl Sessions {
             return None;
         }
         state.send_ready(conn, out);
+        if self.quiet {
+            return None;
+        }
         if let Some(admitted) = state.admit(conn) {
             return Some(admitted);
         }
@@ -270,8 +259,6 @@ impl Conn {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use bytes::Bytes;
 
     use super::*;
@@ -281,7 +268,7 @@ mod tests {
 
     fn sessions() -> Sessions {
         let mut s = Sessions::default();
-        s.open(CONN, ListenerId(0), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        s.open(CONN, ListenerId(0));
         s
     }
 

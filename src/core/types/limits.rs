@@ -22,6 +22,10 @@ pub const RECORD_ERRORS_MAX: usize = 10_000;
 pub const UNWRITTEN_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Written bytes kept in memory for readers of the tail, per shard.
 pub const HOT_TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Of them, for one partition.
+pub const HOT_TAIL_BYTES_EACH_MAX: u64 = 8 * 1024 * 1024;
+/// Topics whose automatic creation may be under way per shard; further names are asked again by their clients.
+pub const AUTO_CREATES_MAX: usize = 1000;
 /// Produce requests of one connection that may be appended and unanswered.
 pub const PRODUCE_IN_FLIGHT_PER_CONN_MAX: usize = 128;
 /// Fetches parked per shard; one more is answered at once.

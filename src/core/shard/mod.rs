@@ -1,0 +1,270 @@
+//! A shard: the partitions it owns, the connections it serves, stepped by the edge of its core.
+//!
+//! Call order: `Start` once; everything else in any order; `Stop` comes from ctl as a message; after `Effect::Stopped` or
+//! `Effect::Halt` no more steps.
+//!
+//! Invariants:
+//! 1. An answer is handed to its session only when everything it promises is covered: a produce by the high watermarks of
+//!    its partitions, a metadata change by ctl's reply.
+//! 2. Disk operations of a partition leave in the order it made them, and before any answer that names its memory.
+//! 3. Nothing is served before the first publication of metadata is applied and after a log directory failed.
+//! 4. Every step is bounded: checking records stops at a budget and goes on in a later step (`Effect::Again`).
+//!
+//! The parts: `dispatch` (frames to APIs), `waiting` (requests under way), `data` (produce, fetch, list offsets on partitions),
+//! `admin` (what ctl decides), `open` (start, publications), `checkpoint`, `stop`.
+
+mod admin;
+mod checkpoint;
+mod data;
+mod dispatch;
+mod open;
+mod stop;
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::effect::{DiskOut, Effect, Note};
+use crate::input::{CoreMsg, Effects, Input};
+use crate::metadata::Image;
+use crate::metadata::topic_config::TopicConfigs;
+use crate::partition::{Partition, Table};
+use crate::session::Sessions;
+use crate::types::{
+    BrokerConfigView, ConnId, CoreId, Millis, Monotonic, NodeId, Now, OwnerId, TopicId, WorkId,
+};
+
+use admin::Admin;
+use checkpoint::Checkpoints;
+use open::Opening;
+use stop::Stopping;
+use waiting::Waiting;
+
+/// What a shard is told once.
+#[derive(Clone, Debug)]
+pub struct ShardConfig {
+    /// This core.
+    pub core: CoreId,
+    /// The core of ctl.
+    pub ctl: CoreId,
+    /// `node.id`.
+    pub node_id: NodeId,
+    /// Random at every start of the process; names stray directories.
+    pub incarnation: [u8; 16],
+    /// All static configs.
+    pub broker: Arc<BrokerConfigView>,
+    /// Names of the listeners, by `ListenerId`.
+    pub listeners: Vec<Arc<str>>,
+    /// `fetch.max.bytes`.
+    pub fetch_bytes_max: u64,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: Millis,
+}
+
+/// Who gives requests and takes answers at this stage of the shard's life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Recovering; no client is served.
+    Starting,
+    Serving,
+    /// Finishing what is open.
+    Stopping,
+    /// Stopped or halted: nothing counts any more.
+    Over,
+}
+
+/// The machine. See the module head for the order of calls.
+#[derive(Debug)]
+pub struct Shard {
+    config: ShardConfig,
+    phase: Phase,
+    image: Arc<Image>,
+    table: Table,
+    /// The configs in force, by topic.
+    topic_configs: BTreeMap<TopicId, TopicConfigs>,
+    sessions: Sessions,
+    waiting: Waiting,
+    admin: Admin,
+    opening: Opening,
+    checkpoints: Checkpoints,
+    stopping: Stopping,
+    /// The shard's own disk operations (slot 0).
+    own_disk: DiskOut,
+    /// Bytes appended and not yet written, of all partitions.
+    unwritten_bytes: u64,
+    /// Produces that are checked and wait for room in the tails.
+    stalled: VecDeque<WorkId>,
+    /// Connections to look after at the end of the step.
+    touched: BTreeSet<ConnId>,
+    /// Fetches to look at again at the end of the step.
+    dirty: BTreeSet<WorkId>,
+    wake_at: Option<Monotonic>,
+    /// Requests handled by api key, for the metrics to come.
+    handled: BTreeMap<i16, u64>,
+}
+
+impl Shard {
+    /// A shard that has done nothing yet.
+    #[must_use]
+    pub fn new(config: ShardConfig) -> Self {
+        Self {
+            config,
+            phase: Phase::Starting,
+            image: Arc::default(),
+            table: Table::default(),
+            topic_configs: BTreeMap::new(),
+            sessions: Sessions::default(),
+            waiting: Waiting::default(),
+            admin: Admin::default(),
+            opening: Opening::default(),
+            checkpoints: Checkpoints::default(),
+            stopping: Stopping::default(),
+            own_disk: DiskOut::new(OwnerId(0), 0),
+            unwritten_bytes: 0,
+            stalled: VecDeque::new(),
+            touched: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            wake_at: None,
+            handled: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one input in and says what to do. Synchronous and bounded.
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match input {
+            Input::Start => self.on_start(out),
+            Input::Opened { conn, listener, .. } => self.sessions.open(conn, listener),
+            Input::Frame { conn, frame } => {
+                self.sessions.on_frame(conn, frame);
+                self.touched.insert(conn);
+            }
+            Input::Sent { conn } => {
+                self.sessions.sent(conn);
+                self.touched.insert(conn);
+            }
+            Input::Closed { conn } => self.on_closed(conn),
+            Input::Disk { token, result } => {
+                if token.owner == OwnerId(0) {
+                    self.on_own_disk(now, token, result, out);
+                } else {
+                    self.on_partition_disk(now, token, result, out);
+                }
+            }
+            Input::Mesh { msg, .. } => self.on_mesh(now, msg, out),
+            Input::Again { work } => self.go_on(now, work, out),
+            Input::Tick => self.on_tick(now, out),
+            // Ctl decides when a shard stops.
+            Input::Stop => {}
+        }
+        self.settle(now, out);
+    }
+
+    fn on_mesh(&mut self, now: Now, msg: CoreMsg, out: &mut Effects) {
+        match msg {
+            CoreMsg::Publish {
+                image,
+                delta,
+                offset,
+            } => {
+                self.on_publish(now, image, delta, offset, out);
+            }
+            CoreMsg::Reply { id, reply } => self.on_ctl_reply(id, reply, out),
+            CoreMsg::Stop => self.begin_stop(out),
+            CoreMsg::Request { .. } | CoreMsg::Applied { .. } | CoreMsg::Stopped => {
+                unreachable!("only ctl is asked")
+            }
+        }
+    }
+
+    /// The end of every step: what the input made possible is done, in an order that keeps invariant 2.
+    fn settle(&mut self, now: Now, out: &mut Effects) {
+        while self.phase != Phase::Over {
+            if let Some(work) = self.dirty.pop_first() {
+                self.look(now, work, out);
+            } else if let Some(conn) = self.touched.pop_first() {
+                while let Some(admitted) = self.sessions.pump(conn, out) {
+                    self.dispatch(now, admitted, out);
+                }
+            } else {
+                break;
+            }
+        }
+        self.drain_own(out);
+        self.stop_step(out);
+        self.set_wake(now, out);
+    }
+
+    fn on_tick(&mut self, now: Now, out: &mut Effects) {
+        self.wake_at = None;
+        while let Some(work) = self.waiting.pop_expired(now.mono) {
+            self.on_deadline(work, out);
+        }
+        self.tick_partitions(now, out);
+        self.write_checkpoints(now);
+    }
+
+    fn on_closed(&mut self, conn: ConnId) {
+        self.sessions.closed(conn);
+        self.touched.remove(&conn);
+        for work in self.waiting.of_conn(conn) {
+            // A produce goes on without its client: its records are in the log already or will be.
+            if self
+                .waiting
+                .get_mut(work)
+                .is_some_and(|open| !open.is_produce())
+            {
+                self.waiting.remove(work);
+                self.dirty.remove(&work);
+            }
+        }
+    }
+
+    /// Runs `act` on a tenant, keeps the count of unwritten bytes and hands its disk operations over.
+    fn with_tenant<T>(
+        &mut self,
+        owner: OwnerId,
+        out: &mut Effects,
+        act: impl FnOnce(&mut Partition, &mut DiskOut) -> T,
+    ) -> Option<T> {
+        let tenant = self.table.get_mut(owner)?;
+        let before = tenant.partition.unwritten_bytes();
+        let result = act(&mut tenant.partition, &mut tenant.disk);
+        let after = tenant.partition.unwritten_bytes();
+        self.unwritten_bytes = self.unwritten_bytes + after - before;
+        let ops = tenant.disk.drain();
+        out.extend(ops.map(|(token, op)| Effect::Disk { op, token }));
+        Some(result)
+    }
+
+    fn drain_own(&mut self, out: &mut Effects) {
+        let ops = self.own_disk.drain();
+        out.extend(ops.map(|(token, op)| Effect::Disk { op, token }));
+    }
+
+    fn set_wake(&mut self, now: Now, out: &mut Effects) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        let deadlines = [self.waiting.first_deadline(), self.next_tick(now)];
+        let first = deadlines.into_iter().flatten().min();
+        if first.is_some() && first != self.wake_at {
+            self.wake_at = first;
+            if let Some(at) = first {
+                out.push(Effect::Wake { at });
+            }
+        }
+    }
+
+    /// The log directory is lost, or a promise of our own is broken: nothing may be served any more.
+    fn halt(&mut self, why: String, out: &mut Effects) {
+        self.phase = Phase::Over;
+        out.push(Effect::Halt(why));
+    }
+
+    fn note(out: &mut Effects, note: Note) {
+        out.push(Effect::Note(note));
+    }
+}

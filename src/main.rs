@@ -1,1 +1,5 @@
-fn main() {}
+//! The `onrush` binary: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    onrush::cli::run(std::env::args_os())
+}

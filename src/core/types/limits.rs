@@ -44,6 +44,8 @@ pub const PREALLOCATE_BYTES_MIN: u64 = 64 * 1024;
 pub const PREALLOCATE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A small file (checkpoint, snapshot, `meta.properties`) larger than this is not read.
 pub const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A request body that needs rewriting before it can be decoded (malformed texts) is not rewritten above this.
+pub const REPAIR_BYTES_MAX: usize = 1024 * 1024;
 /// Elements that the arrays of one request may hold together.
 pub const REQUEST_ELEMENTS_MAX: usize = 1_000_000;
 /// Answers handed over and not yet taken by the kernel, per connection; beyond it the connection is not read.

@@ -72,7 +72,6 @@ pub(crate) fn get_unsigned_varint(bytes: &mut impl Buf) -> Option<u32> {
     None
 }
 
-#[cfg(test)]
 /// Writes an unsigned varint.
 pub(crate) fn put_unsigned_varint(out: &mut impl BufMut, mut value: u32) {
     while value >= 0x80 {

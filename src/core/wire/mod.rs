@@ -15,6 +15,7 @@ pub mod build;
 pub mod codec;
 pub mod find_record;
 pub mod frame;
+pub mod guard;
 pub mod records;
 pub mod stream;
 pub mod validate;

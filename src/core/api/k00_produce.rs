@@ -31,7 +31,7 @@ use crate::types::{
 };
 use crate::wire::batch::{BatchHeader, TimestampType};
 use crate::wire::validate::{
-    Prepared, RecordFault, Reject, Step, ValidateRules, Validator, single_batch,
+    Prepared, RecordRejects, Reject, Step, ValidateRules, Validator, single_batch,
 };
 
 /// Topics that only the broker writes; Kafka's own admin tools are let through by their client id.
@@ -162,12 +162,11 @@ impl Produce {
                     records: partition.records,
                 };
                 let entry = plan_partition(cx, &found, input);
-                match place.get(&partition.index) {
-                    Some(&at) => plan.partitions[at] = entry,
-                    None => {
-                        place.insert(partition.index, plan.partitions.len());
-                        plan.partitions.push(entry);
-                    }
+                if let Some(&at) = place.get(&partition.index) {
+                    plan.partitions[at] = entry;
+                } else {
+                    place.insert(partition.index, plan.partitions.len());
+                    plan.partitions.push(entry);
                 }
             }
         }
@@ -441,12 +440,16 @@ fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
         | Reject::OffsetRange { .. }
         | Reject::ControlBatch
         | Reject::Sequence(_)
-        | Reject::Malformed(_) => (ErrorCode::InvalidRecord, true),
+        | Reject::Malformed(_)
+        | Reject::Records(RecordRejects {
+            timestamp: false, ..
+        }) => (ErrorCode::InvalidRecord, true),
         Reject::UnknownCodec(_) | Reject::Undecodable(_) | Reject::InnerOffsets => {
             (ErrorCode::UnknownServerError, false)
         }
-        Reject::Records(records) if records.timestamp => (ErrorCode::InvalidTimestamp, true),
-        Reject::Records(_) => (ErrorCode::InvalidRecord, true),
+        Reject::Records(RecordRejects {
+            timestamp: true, ..
+        }) => (ErrorCode::InvalidTimestamp, true),
     };
     reply.error = code;
     if late {
@@ -456,13 +459,9 @@ fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
         reply.message = Some(records.to_string());
         let entries = records.errors.iter();
         reply.record_errors = entries
-            .map(|e| (e.batch_index, record_message(e.fault)))
+            .map(|e| (e.batch_index, e.fault.to_string()))
             .collect();
     }
-}
-
-fn record_message(fault: RecordFault) -> String {
-    fault.to_string()
 }
 
 /// The one place where a refused append becomes a code.

@@ -131,12 +131,12 @@ impl ListOffsets {
     }
 
     /// A batch that was asked for is there; `None`: it could not be read.
-    pub fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Option<Bytes>) {
+    pub fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Option<&Bytes>) {
         for plan in self.topics.iter_mut().flat_map(|(_, plans)| plans) {
             if let State::Reading(at, id, query) = plan.state
                 && (at, id) == (owner, read)
             {
-                plan.on_read(owner, query, batch.clone());
+                plan.on_read(owner, query, batch);
             }
         }
     }
@@ -234,7 +234,7 @@ impl PartitionPlan {
         }
     }
 
-    fn on_read(&mut self, owner: OwnerId, query: TimeQuery, batch: Option<Bytes>) {
+    fn on_read(&mut self, owner: OwnerId, query: TimeQuery, batch: Option<&Bytes>) {
         self.state = State::Done;
         let Some(batch) = batch else {
             self.reply.error_code = ErrorCode::KafkaStorageError.code();
@@ -245,11 +245,11 @@ impl PartitionPlan {
         }
         let find = match query {
             TimeQuery::AtLeast { timestamp, from } => {
-                FindRecord::at_or_after(&batch, timestamp, from)
+                FindRecord::at_or_after(batch, timestamp, from)
             }
-            TimeQuery::Max => FindRecord::max_timestamp(&batch),
+            TimeQuery::Max => FindRecord::max_timestamp(batch),
         };
-        match (BatchHeader::decode(&batch), find) {
+        match (BatchHeader::decode(batch), find) {
             (Ok(header), Ok(find)) => {
                 let next = header.next_offset();
                 self.state = State::Search(owner, query, Box::new(find), next);

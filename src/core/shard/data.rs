@@ -282,13 +282,13 @@ impl Shard {
                 self.on_scan(owner, scan, result.is_err());
             }
             PartitionEvent::ReadDone { read, result } => {
-                self.on_read(owner, read, result.ok());
+                self.on_read(owner, read, result.as_ref().ok());
             }
             PartitionEvent::SpaceLow => {
-                self.note_space(owner, "no space left: produce is refused", out)
+                self.note_space(owner, "no space left: produce is refused", out);
             }
             PartitionEvent::SpaceOk => {
-                self.note_space(owner, "space is back: produce goes on", out)
+                self.note_space(owner, "space is back: produce goes on", out);
             }
             PartitionEvent::Closed => self.on_partition_closed(owner),
             PartitionEvent::Deleted => self.on_set_aside(now, owner, out),
@@ -365,12 +365,12 @@ impl Shard {
     }
 
     /// A batch for a search by time is there.
-    fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Option<Bytes>) {
+    fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Option<&Bytes>) {
         for (work, last) in self.waiting.done(owner, Awaited::Read(read)) {
             if let Some(Op::ListOffsets(_, list)) =
                 self.waiting.get_mut(work).and_then(|open| open.op.as_mut())
             {
-                list.on_read(owner, read, batch.clone());
+                list.on_read(owner, read, batch);
             }
             if last {
                 self.dirty.insert(work);

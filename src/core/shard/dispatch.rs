@@ -46,7 +46,6 @@ impl Shard {
             version: header.version,
             correlation_id: header.correlation_id,
         };
-        *self.handled.entry(asked.api_key).or_default() += 1;
         if let Err(what) = self.handle(now, asked, &header, body, out) {
             let (api_key, version) = (asked.api_key, asked.version);
             self.sessions.close(

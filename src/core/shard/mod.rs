@@ -99,8 +99,6 @@ pub struct Shard {
     /// Fetches to look at again at the end of the step.
     dirty: BTreeSet<WorkId>,
     wake_at: Option<Monotonic>,
-    /// Requests handled by api key, for the metrics to come.
-    handled: BTreeMap<i16, u64>,
 }
 
 impl Shard {
@@ -125,7 +123,6 @@ impl Shard {
             touched: BTreeSet::new(),
             dirty: BTreeSet::new(),
             wake_at: None,
-            handled: BTreeMap::new(),
         }
     }
 

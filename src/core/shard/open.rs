@@ -15,7 +15,7 @@ use crate::effect::{DiskOk, DiskOp, DiskResult, Effect, Note};
 use crate::input::{CoreMsg, Effects};
 use crate::log::{Durability, LogConfig, checkpoint, layout};
 use crate::metadata::topic_config::{self, TopicConfigs};
-use crate::metadata::{BrokerConfigs, ConfigResource, Delta, Image};
+use crate::metadata::{BrokerConfigs, CLUSTER_METADATA_TOPIC, ConfigResource, Delta, Image};
 use crate::partition::{Partition, PartitionConfig, PartitionSpec};
 use crate::types::limits::SMALL_FILE_BYTES_MAX;
 use crate::types::{
@@ -161,7 +161,9 @@ impl Shard {
                     },
                     Own::Aside,
                 );
-            } else if layout::parse_partition_dir(&entry.name).is_some() {
+            } else if layout::parse_partition_dir(&entry.name)
+                .is_some_and(|name| &*name.topic != CLUSTER_METADATA_TOPIC)
+            {
                 self.opening.directories.insert(entry.name);
             }
         }
@@ -411,9 +413,7 @@ impl Shard {
                 .get(&tp.topic)
                 .and_then(|id| image.topics.get(id));
             let index = usize::try_from(tp.partition.0).unwrap_or(usize::MAX);
-            if known.is_some_and(|topic| index < topic.partitions.len())
-                || crate::metadata::CLUSTER_METADATA_TOPIC == &*tp.topic
-            {
+            if known.is_some_and(|topic| index < topic.partitions.len()) {
                 continue;
             }
             let mut unique = self.config.incarnation;

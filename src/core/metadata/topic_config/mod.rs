@@ -13,7 +13,9 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use resolved::{Compression, Durability, TimestampType, TopicConfigs};
+pub use crate::log::Durability;
+pub use crate::wire::batch::TimestampType;
+pub use resolved::{Compression, TopicConfigs};
 pub use table::{TOPIC_CONFIGS, TopicConfigDef, topic_config_def};
 pub use value::{ConfigCheck, ConfigValue};
 

@@ -5,7 +5,9 @@
 use super::table::{TopicConfigDef, topic_config_def};
 use super::value::{self, ConfigValue};
 use super::{BrokerConfigs, Overrides};
+use crate::log::{Durability, LogConfig};
 use crate::types::{ConfigSource, Millis};
+use crate::wire::batch::TimestampType;
 
 /// Codec in which a topic's batches are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,24 +24,6 @@ pub enum Compression {
     Lz4(i32),
     /// With this level.
     Zstd(i32),
-}
-
-/// Whose clock stamps records.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TimestampType {
-    /// The producer's.
-    CreateTime,
-    /// The broker's, at append.
-    LogAppendTime,
-}
-
-/// What an acknowledgement means.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Durability {
-    /// On stable storage.
-    Flushed,
-    /// Outlives the process, not a power cut.
-    Written,
 }
 
 /// All values in force for a topic; names follow the configs', durations are [`Millis`], `None` is unlimited.
@@ -59,9 +43,9 @@ pub struct TopicConfigs {
     pub delete_retention: Millis,
     /// `file.delete.delay.ms`
     pub file_delete_delay: Millis,
-    /// `flush.messages`, in records.
+    /// `flush.messages`, in records; `u64::MAX` is never.
     pub flush_records: u64,
-    /// `flush.ms`
+    /// `flush.ms`; `u64::MAX` is never.
     pub flush_interval: Millis,
     /// `index.interval.bytes`
     pub index_interval_bytes: u32,
@@ -113,8 +97,8 @@ impl TopicConfigs {
             compression: read.compression(),
             delete_retention: read.millis("delete.retention.ms"),
             file_delete_delay: read.millis("file.delete.delay.ms"),
-            flush_records: read.millis("flush.messages").0,
-            flush_interval: read.millis("flush.ms"),
+            flush_records: read.or_never("flush.messages"),
+            flush_interval: Millis(read.or_never("flush.ms")),
             index_interval_bytes: read.unsigned("index.interval.bytes"),
             max_compaction_lag: read.millis("max.compaction.lag.ms"),
             max_message_bytes: read.unsigned("max.message.bytes"),
@@ -148,6 +132,24 @@ impl TopicConfigs {
     }
 }
 
+impl TopicConfigs {
+    /// The part that a partition's log works with. `segment_jitter` is drawn by the caller, below [`Self::segment_jitter`].
+    #[must_use]
+    pub fn log_config(&self, segment_jitter: Millis) -> LogConfig {
+        LogConfig {
+            segment_bytes: self.segment_bytes.into(),
+            segment_ms: self.segment_time,
+            segment_jitter_ms: segment_jitter,
+            index_interval_bytes: self.index_interval_bytes.into(),
+            index_bytes_max: self.segment_index_bytes.into(),
+            flush_messages: self.flush_records,
+            flush_ms: self.flush_interval,
+            durability: self.durability,
+            file_delete_delay_ms: self.file_delete_delay,
+        }
+    }
+}
+
 /// Reads typed values by name; every name and type asked for stands in the table (a test resolves them all).
 struct Reader<'a> {
     overrides: &'a Overrides,
@@ -170,6 +172,14 @@ impl Reader<'_> {
 
     fn millis(&self, name: &str) -> Millis {
         Millis(u64::try_from(self.number(name)).unwrap_or(0))
+    }
+
+    /// Java's largest number stands for never.
+    fn or_never(&self, name: &str) -> u64 {
+        match self.number(name) {
+            i64::MAX => u64::MAX,
+            number => u64::try_from(number).unwrap_or(0),
+        }
     }
 
     fn unsigned(&self, name: &str) -> u32 {

@@ -1,10 +1,12 @@
 //! What a topic's configs come to, and what is refused.
 
 use super::*;
+use crate::log::{Durability, LogConfig};
 use crate::metadata::{ConfigResource, Image};
 use crate::types::{
     BrokerConfigEntry, BrokerConfigView, ConfigDef, ConfigDynamic, ConfigKind, Millis, NodeId,
 };
+use crate::wire::batch::TimestampType;
 
 static RETENTION_HOURS: ConfigDef = ConfigDef {
     name: "log.retention.hours",
@@ -182,4 +184,17 @@ fn described_configs_name_their_layers() {
         (other.value.as_deref(), other.source),
         (Some("604800000"), 5)
     );
+}
+
+#[test]
+fn a_log_gets_its_part() {
+    let view = BrokerConfigView::default();
+    let broker = BrokerConfigs::of_file(&view);
+    let kafka = TopicConfigs::resolve(&Overrides::new(), &broker);
+    assert_eq!(kafka.log_config(Millis(0)), LogConfig::default());
+    let own = overrides(&[("flush.messages", "1"), ("segment.jitter.ms", "50")]);
+    let configs = TopicConfigs::resolve(&own, &broker);
+    assert_eq!(configs.segment_jitter, Millis(50));
+    let log = configs.log_config(Millis(7));
+    assert_eq!((log.flush_messages, log.segment_jitter_ms), (1, Millis(7)));
 }

@@ -397,7 +397,7 @@ impl Shard {
             Self::note(out, Note::Ready);
         }
         // Topics that were removed or created change what waiting fetches see.
-        self.dirty.extend(self.waiting.all_parked());
+        self.dirty.extend(self.waiting.parked.all());
         self.next_publication(now, out);
     }
 

@@ -28,8 +28,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use glommio::{LocalExecutorBuilder, Placement};
+use onrush_core::ctl::Ctl;
 use onrush_core::effect::Note;
 use onrush_core::input::{Effects, Input};
+use onrush_core::shard::Shard;
 use onrush_core::types::{CoreId, Now};
 
 use crate::io::clock::Clock;
@@ -44,6 +46,18 @@ const EXECUTOR_MEMORY_BYTES: usize = 1 << 20;
 pub trait Machine {
     /// One input.
     fn step(&mut self, now: Now, input: Input, out: &mut Effects);
+}
+
+impl Machine for Shard {
+    fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        Self::step(self, now, input, out);
+    }
+}
+
+impl Machine for Ctl {
+    fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        Self::step(self, now, input, out);
+    }
 }
 
 /// Where events for people go: called on the core's thread, must neither block nor lock (push into a bounded queue and

@@ -41,6 +41,8 @@ pub use outbound::OutPart;
 const SPLICE_BYTES_PER_TURN: usize = 1 << 20;
 /// How often connections are looked over for deadlines.
 const SCAN_MS: Millis = Millis(500);
+/// The same while somebody waits for receive memory.
+const SCAN_STARVED_MS: Millis = Millis(20);
 
 /// What an operation of the ring was about.
 #[derive(Clone, Copy, Debug)]
@@ -271,6 +273,9 @@ impl Net {
                 self.arm_accept(index, cx);
             }
             self.scan(cx);
+            if !self.starved.is_empty() {
+                self.scan_at = cx.now.after(SCAN_STARVED_MS);
+            }
         }
     }
 
@@ -415,6 +420,7 @@ impl Net {
                 conn.frame_since = None;
                 self.counts.starved += 1;
                 self.starved.push_back(id);
+                self.scan_at = self.scan_at.min(cx.now.after(SCAN_STARVED_MS));
                 return;
             }
             if let Err(error) = conn.inbound.replace(cx.pool, bytes) {

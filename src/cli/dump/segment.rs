@@ -299,16 +299,15 @@ fn metadata_records(
     if !is_metadata(path) {
         return Ok(Vec::new());
     }
-    match metadata_batch::decode_front(bytes) {
-        Ok(Some((batch, _))) => Ok(batch
-            .entries
+    match metadata_batch::decode_all(bytes) {
+        Ok((batches, _)) => Ok(batches
             .iter()
+            .flat_map(|batch| &batch.entries)
             .map(|(_, entry)| match entry {
                 metadata_batch::Entry::Data(record) => format!("{record:?}"),
                 metadata_batch::Entry::Control(record) => format!("{record:?}"),
             })
             .collect()),
-        Ok(None) => Ok(Vec::new()),
         Err(fault) => {
             dump.problem(path, &fault.to_string())?;
             Ok(Vec::new())

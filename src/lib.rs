@@ -7,4 +7,3 @@ pub mod mesh;
 pub mod net;
 pub mod observe;
 pub mod shard_loop;
-pub mod store;

@@ -201,7 +201,9 @@ impl PartitionPlan {
                     self.reply.error_code = ErrorCode::UnknownTopicOrPartition.code();
                     return Moved::Done;
                 };
-                let read = tenant.partition.find_time(query, &mut tenant.disk);
+                let Some(read) = tenant.partition.find_time(query, &mut tenant.disk) else {
+                    return Moved::Done;
+                };
                 self.state = State::Reading(owner, read, query);
                 Moved::Waits(owner, read)
             }

@@ -21,16 +21,35 @@
 //! (a directory with them is reported and stays offline).
 //! Source: Kafka's `UnifiedLog`, `LocalLog`, `LogSegment`, `LogLoader`.
 
+mod append;
 pub mod checkpoint;
+mod complete;
 pub mod epochs;
 pub mod index;
 pub mod layout;
+mod read;
+mod recover;
+mod scanner;
+mod seal;
+mod search;
+mod segment;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::effect::{DiskError, DiskOut, DiskResult, Part, RelPath};
-use crate::types::{LeaderEpoch, Millis, Now, Offset, Token, TopicId};
+use crate::effect::{DiskError, DiskOut, Part, RelPath};
+use crate::types::{LeaderEpoch, Millis, Monotonic, Now, Offset, Token, TopicId};
 use crate::wire::batch::BatchHeader;
+use epochs::{EpochStart, LeaderEpochs};
+use read::Cursor;
+use recover::Recovery;
+use search::Search;
+use segment::Segment;
 
 /// When an append counts as written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -168,6 +187,8 @@ pub struct Opened {
     pub torn: bool,
     /// The directory did not exist before.
     pub born: bool,
+    /// How long it took.
+    pub took: Millis,
 }
 
 /// Why a log is unusable.
@@ -300,120 +321,217 @@ pub enum TimeQuery {
     Max,
 }
 
+/// Where a log is in its life.
+#[derive(Debug)]
+enum State {
+    Opening(Box<Recovery>),
+    Open,
+    Closing,
+    Closed,
+    Renaming {
+        token: Token,
+        since: Monotonic,
+    },
+    /// Under its `-delete` name since this moment.
+    Deleted {
+        path: RelPath,
+        since: Monotonic,
+    },
+    Removing(Token),
+    Removed,
+    Failed,
+}
+
+/// What to do as soon as recovery ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    Serve,
+    Close,
+    Delete,
+}
+
 /// A partition's log.
 #[derive(Debug)]
 pub struct Log {
     dir: RelPath,
+    topic_id: TopicId,
+    config: LogConfig,
+    state: State,
+    next: Next,
+    segments: Vec<Segment>,
+    log_start: Offset,
+    log_end: Offset,
+    promised: Offset,
+    /// What the checkpoint said, until the log is open.
+    recovery_point: Offset,
+    epochs: LeaderEpochs,
+    epochs_saving: Option<(Token, Vec<EpochStart>)>,
+    hot_bytes_max: u64,
+    space_low: bool,
+    closing_flush: Option<Token>,
+    /// Since when something is written and not flushed, for `flush.ms`.
+    unflushed_since: Option<Monotonic>,
+    cursors: VecDeque<Cursor>,
+    searches: BTreeMap<u64, Search>,
+    search_tokens: BTreeMap<Token, u64>,
+    search_next: u64,
+    use_clock: u64,
+    opened_at: Monotonic,
 }
 
 impl Log {
     /// Starts to open the log: recovery, or the birth of a new one. [`LogEvent::Opened`] or [`LogEvent::Failed`] follows.
+    #[must_use]
     pub fn open(now: Now, spec: LogSpec, out: &mut DiskOut) -> Self {
-        todo!()
+        Self {
+            dir: spec.dir.clone(),
+            topic_id: spec.topic_id,
+            config: spec.config.clone(),
+            recovery_point: spec.recovery_point,
+            log_start: spec.log_start.unwrap_or(Offset(0)),
+            state: State::Opening(Box::new(Recovery::start(spec, out))),
+            next: Next::Serve,
+            segments: Vec::new(),
+            log_end: Offset(0),
+            promised: Offset(0),
+            epochs: LeaderEpochs::default(),
+            epochs_saving: None,
+            hot_bytes_max: 0,
+            space_low: false,
+            closing_flush: None,
+            opened_at: now.mono,
+            unflushed_since: None,
+            cursors: VecDeque::new(),
+            searches: BTreeMap::new(),
+            search_tokens: BTreeMap::new(),
+            search_next: 0,
+            use_clock: 0,
+        }
     }
-    /// Takes a completion of one of this log's operations. A token that is not the log's is ignored: returns false.
-    pub fn on_disk(
-        &mut self,
-        now: Now,
-        token: Token,
-        result: DiskResult,
-        out: &mut DiskOut,
-        events: &mut Vec<LogEvent>,
-    ) -> bool {
-        todo!()
+
+    /// True while appends and reads may come.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
     }
-    /// Passing of time: `flush.ms`, the removal of deleted directories, another try for space, release of idle memory.
-    pub fn on_tick(&mut self, now: Now, out: &mut DiskOut) {
-        todo!()
-    }
-    /// Appends one batch. `header` must start at [`Log::log_end`] and describe `parts`, which are its bytes (head and records).
-    pub fn append(
-        &mut self,
-        now: Now,
-        parts: [Bytes; 2],
-        header: &BatchHeader,
-        out: &mut DiskOut,
-        events: &mut Vec<LogEvent>,
-    ) -> Result<(), AppendRefused> {
-        todo!()
-    }
+
     /// First offset that may be read.
+    #[must_use]
     pub fn log_start(&self) -> Offset {
-        todo!()
+        self.log_start
     }
+
+    /// Base of the first segment; a log start above it belongs into the checkpoint.
+    #[must_use]
+    pub fn first_base(&self) -> Offset {
+        self.segments
+            .first()
+            .map_or(self.log_start, |segment| segment.base)
+    }
+
     /// Exclusive end of what was appended.
+    #[must_use]
     pub fn log_end(&self) -> Offset {
-        todo!()
+        self.log_end
     }
+
     /// Exclusive end of what the promise is kept for.
+    #[must_use]
     pub fn written_end(&self) -> Offset {
-        todo!()
+        self.promised
     }
-    /// What the recovery-point checkpoint may say.
+
+    /// What the recovery-point checkpoint may say: all below is safe, with everything that a recovery would have to find out by a scan.
+    #[must_use]
     pub fn recovery_point(&self) -> Offset {
-        todo!()
+        let Some(at) = self.segments.iter().position(Segment::is_unfinished) else {
+            return self.recovery_point;
+        };
+        let segment = self.segments.get(at).expect("just found");
+        let next = self.segments.get(at + 1).map(|next| next.base);
+        let durable = segment
+            .writer
+            .as_ref()
+            .map(|writer| writer.durable().offset);
+        // A recovery begins with the segment that holds the point: an unfinished one must be that.
+        let point = match (durable, next) {
+            (Some(durable), None) => durable,
+            (Some(durable), Some(next)) => durable.min(Offset(next.0 - 1)),
+            (None, Some(next)) => Offset(next.0 - 1),
+            (None, None) => self.promised,
+        };
+        self.epochs
+            .dirty_from()
+            .map_or(point, |dirty| point.min(dirty))
     }
+
     /// Bytes appended and not yet written.
+    #[must_use]
     pub fn unwritten_bytes(&self) -> u64 {
-        todo!()
+        self.writers().map(writer::Writer::unwritten_bytes).sum()
     }
+
     /// Bytes of the tail kept in memory.
+    #[must_use]
     pub fn hot_bytes(&self) -> u64 {
-        todo!()
+        self.writers().map(writer::Writer::hot_bytes).sum()
     }
+
+    /// Number of segments.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Bases of the segments, ascending.
+    pub fn segment_bases(&self) -> impl Iterator<Item = Offset> + '_ {
+        self.segments.iter().map(|segment| segment.base)
+    }
+
+    /// Size of all segments in bytes, without preallocation.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    fn writers(&self) -> impl Iterator<Item = &writer::Writer> {
+        self.segments
+            .iter()
+            .filter_map(|segment| segment.writer.as_deref())
+    }
+
     /// Sets how many written bytes stay in memory for readers.
     pub fn set_hot_bytes(&mut self, bytes: u64, out: &mut DiskOut) {
-        todo!()
+        self.hot_bytes_max = bytes;
+        if !self.is_open() {
+            return;
+        }
+        for segment in &mut self.segments {
+            if let Some(writer) = &mut segment.writer {
+                writer.release(bytes, true, out);
+            }
+        }
     }
-    /// Where the bytes of a fetch are.
-    pub fn plan_read(&mut self, spec: &ReadSpec, out: &mut DiskOut) -> ReadPlan {
-        todo!()
-    }
-    /// Reads whole batches into the core, the first one holding `offset`: at most `bytes_max` but at least one. [`LogEvent::ReadDone`] follows.
-    pub fn read(
-        &mut self,
-        offset: Offset,
-        bytes_max: u32,
-        upper_bound: Offset,
-        out: &mut DiskOut,
-    ) -> ReadId {
-        todo!()
-    }
-    /// Reads the heads of all batches from the one that holds `from` up to the written end. [`LogEvent::Walked`] follow.
-    pub fn walk(&mut self, from: Offset, out: &mut DiskOut) -> ReadId {
-        todo!()
-    }
-    /// Reads the one batch that a search by time wants. [`LogEvent::ReadDone`] follows.
-    pub fn find_time(
-        &mut self,
-        query: TimeQuery,
-        upper_bound: Offset,
-        out: &mut DiskOut,
-    ) -> ReadId {
-        todo!()
-    }
-    /// This broker leads with `epoch` from the present end on.
+
+    /// This broker leads with `epoch` from the present end on. The file follows with the first append.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch) {
-        todo!()
+        self.epochs.assign(epoch, self.log_end);
     }
+
     /// The leader epochs and where they start.
-    pub fn epochs(&self) -> &epochs::LeaderEpochs {
-        todo!()
+    #[must_use]
+    pub fn epochs(&self) -> &LeaderEpochs {
+        &self.epochs
     }
-    /// Asks for a flush of everything appended so far.
-    pub fn flush(&mut self, out: &mut DiskOut) {
-        todo!()
+
+    /// Settings in force.
+    #[must_use]
+    pub fn config(&self) -> &LogConfig {
+        &self.config
     }
+
     /// New settings; they hold from the next append on.
     pub fn set_config(&mut self, config: LogConfig) {
-        todo!()
-    }
-    /// Writes what is pending, flushes, trims and writes the index files. [`LogEvent::Closed`] follows.
-    pub fn close_clean(&mut self, out: &mut DiskOut) {
-        todo!()
-    }
-    /// Gives the directory its `-delete` name and removes it after the delay. [`LogEvent::Deleted`] and [`LogEvent::Removed`] follow.
-    pub fn delete(&mut self, now: Now, out: &mut DiskOut) {
-        todo!()
+        self.config = config;
     }
 }

@@ -13,18 +13,33 @@
 //! Deliberately absent: followers, ISR, transactions (a transactional batch is refused before it comes here).
 //! Source: Kafka's `Partition`, `UnifiedLog`, `ProducerStateManager`.
 
+mod life;
+mod producers;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use table::{Table, Tenant};
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
-use crate::effect::{DiskOut, DiskResult};
-use crate::log::{LogConfig, LogError, ReadError, ReadId, ReadPlan, ReadSpec, ScanId, TimeQuery};
-use crate::types::{
-    LeaderEpoch, Millis, Now, Offset, ProducerEpoch, ProducerId, Token, TopicId, TopicPartition,
+use crate::effect::{DiskOut, RelPath};
+use crate::log::{
+    AppendRefused, Log, LogConfig, LogError, LogSpec, ReadError, ReadId, ReadPlan, ReadSpec,
+    ScanId, TimeQuery, layout,
 };
-use crate::wire::batch::BatchHeader;
+use crate::rule;
+use crate::types::{
+    LeaderEpoch, Millis, Monotonic, Now, Offset, ProducerEpoch, ProducerId, Token, TopicId,
+    TopicPartition,
+};
+use crate::wire::batch::{BatchHeader, TimestampType};
+use producers::Producers;
+
+/// How often producers are looked over for silent ones.
+const EXPIRE_EVERY: Millis = Millis(60_000);
 
 /// What an operator may set about a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -152,121 +167,251 @@ pub enum AppendError {
     },
 }
 
+/// How far a partition has come.
+#[derive(Debug)]
+enum Phase {
+    /// The log is being recovered.
+    Log,
+    /// A producer snapshot is being read.
+    Snapshot {
+        token: Token,
+        at: Offset,
+        torn: bool,
+    },
+    /// The log from the snapshot on is being replayed.
+    Replay { torn: bool },
+    /// Appends and reads.
+    Online,
+    /// No more of either.
+    Closing,
+    /// Closed, deleted or failed.
+    Over,
+}
+
 /// A partition.
 #[derive(Debug)]
 pub struct Partition {
     name: TopicPartition,
+    topic_id: TopicId,
+    dir: RelPath,
+    config: PartitionConfig,
+    clean: bool,
+    log: Log,
+    phase: Phase,
+    close_wanted: bool,
+    log_closed: bool,
+    epoch: LeaderEpoch,
+    high_watermark: Offset,
+    producers: Producers,
+    /// Snapshots on disk.
+    snapshots: BTreeSet<Offset>,
+    snapshots_writing: BTreeMap<Token, Offset>,
+    removing: BTreeSet<Token>,
+    expire_at: Monotonic,
 }
 
 impl Partition {
     /// Starts to open the partition, or to give birth to it if its directory is absent.
+    #[must_use]
     pub fn open(now: Now, spec: PartitionSpec, out: &mut DiskOut) -> Self {
-        todo!()
+        let dir = layout::partition_dir(&spec.name.topic, spec.name.partition);
+        let log = LogSpec {
+            dir: dir.clone(),
+            topic_id: spec.topic_id,
+            config: spec.config.log.clone(),
+            clean: spec.clean,
+            recovery_point: spec.recovery_point,
+            log_start: spec.log_start,
+        };
+        Self {
+            name: spec.name,
+            topic_id: spec.topic_id,
+            dir,
+            config: spec.config,
+            clean: spec.clean,
+            log: Log::open(now, log, out),
+            phase: Phase::Log,
+            close_wanted: false,
+            log_closed: false,
+            epoch: LeaderEpoch::NONE,
+            high_watermark: Offset(0),
+            producers: Producers::default(),
+            snapshots: BTreeSet::new(),
+            snapshots_writing: BTreeMap::new(),
+            removing: BTreeSet::new(),
+            expire_at: now.mono.after(EXPIRE_EVERY),
+        }
     }
-    /// Takes a completion of one of this partition's operations.
-    pub fn on_disk(
-        &mut self,
-        now: Now,
-        token: Token,
-        result: DiskResult,
-        out: &mut DiskOut,
-        events: &mut Vec<PartitionEvent>,
-    ) {
-        todo!()
-    }
-    /// Passing of time: `flush.ms`, producers that expire, deleted directories. Once a second is often enough.
-    pub fn on_tick(&mut self, now: Now, out: &mut DiskOut, events: &mut Vec<PartitionEvent>) {
-        todo!()
-    }
+
     /// This broker leads the partition in `epoch` from its present end on. An epoch that is not newer changes nothing.
     pub fn lead(&mut self, epoch: LeaderEpoch) {
-        todo!()
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.log.assign_epoch(epoch);
+        }
     }
-    /// Appends one validated batch: `header` as it is to be stored but for base offset and leader epoch, which are set here; `records` is the rest of the batch.
+
+    /// Appends one validated batch: `header` as it is to be stored but for base offset and leader epoch, which are set here; `records` is the
+    /// rest of the batch. The order is fixed on return; it is safe when the high watermark passes `last_offset`.
     pub fn append(
         &mut self,
         now: Now,
-        header: BatchHeader,
+        mut header: BatchHeader,
         records: Bytes,
         out: &mut DiskOut,
         events: &mut Vec<PartitionEvent>,
     ) -> Result<Appended, AppendError> {
-        todo!()
+        if !self.is_online() {
+            return Err(AppendError::Offline);
+        }
+        let log_start = self.log.log_start();
+        if header.has_producer_id()
+            && let Some(duplicate) = self.producers.check(&header)?
+        {
+            return Ok(Appended {
+                base_offset: duplicate.base_offset,
+                last_offset: duplicate.last_offset,
+                log_append_time: duplicate.max_timestamp,
+                duplicate: true,
+                log_start,
+            });
+        }
+        header.base_offset = self.log.log_end();
+        header.leader_epoch = self.epoch;
+        let parts = [Bytes::copy_from_slice(&header.encode()), records];
+        let mut told = Vec::new();
+        self.log
+            .append(now, parts, &header, out, &mut told)
+            .map_err(|refused| match refused {
+                AppendRefused::NotOpen => AppendError::Offline,
+                AppendRefused::NoSpace => AppendError::NoSpace,
+                AppendRefused::LargerThanSegment => AppendError::LargerThanSegment,
+            })?;
+        // A roll's snapshot stands before this batch, so it is made before the batch is applied.
+        self.on_log(now, told, out, events);
+        self.producers.apply(&header);
+        if !rule!(ACK_BEFORE_DURABLE) {
+            self.raise_high_watermark(self.log.log_end(), events);
+        }
+        let by_broker = header.timestamp_type() == TimestampType::LogAppendTime;
+        Ok(Appended {
+            base_offset: header.base_offset,
+            last_offset: header.last_offset(),
+            log_append_time: if by_broker { header.max_timestamp } else { -1 },
+            duplicate: false,
+            log_start,
+        })
     }
+
     /// Where the bytes of a fetch are. The bound is at most the high watermark.
     pub fn plan_read(&mut self, spec: &ReadSpec, out: &mut DiskOut) -> ReadPlan {
-        todo!()
+        let upper_bound = spec.upper_bound.min(self.high_watermark);
+        let bounded = ReadSpec {
+            upper_bound,
+            ..*spec
+        };
+        self.log.plan_read(&bounded, out)
     }
-    /// Reads the one batch that a search by time wants (bounded by the high watermark). [`PartitionEvent::ReadDone`] follows.
-    pub fn find_time(&mut self, query: TimeQuery, out: &mut DiskOut) -> ReadId {
-        todo!()
+
+    /// Reads the one batch that a search by time wants (bounded by the high watermark). [`PartitionEvent::ReadDone`] follows; `None`
+    /// if there is no such batch.
+    pub fn find_time(&mut self, query: TimeQuery, out: &mut DiskOut) -> Option<ReadId> {
+        self.log.find_time(query, self.high_watermark, out)
     }
+
     /// OffsetForLeaderEpoch: the largest epoch not above `epoch` and its end; `None` is Kafka's -1, -1.
+    #[must_use]
     pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
-        todo!()
+        self.log.epochs().end_offset(epoch, self.log.log_end())
     }
+
     /// The leader epoch of a record at this offset.
+    #[must_use]
     pub fn epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
-        todo!()
+        self.log.epochs().epoch_at(offset)
     }
+
     /// Its name.
+    #[must_use]
     pub fn name(&self) -> &TopicPartition {
         &self.name
     }
+
     /// Its topic's id.
+    #[must_use]
     pub fn topic_id(&self) -> TopicId {
-        todo!()
+        self.topic_id
     }
+
     /// True between Opened and Closed, Deleted or Offline.
+    #[must_use]
     pub fn is_online(&self) -> bool {
-        todo!()
+        matches!(self.phase, Phase::Online)
     }
+
     /// First offset.
+    #[must_use]
     pub fn log_start(&self) -> Offset {
-        todo!()
+        self.log.log_start()
     }
+
     /// Exclusive end of what consumers see.
+    #[must_use]
     pub fn high_watermark(&self) -> Offset {
-        todo!()
+        self.high_watermark
     }
+
     /// Exclusive end of what was appended.
+    #[must_use]
     pub fn log_end(&self) -> Offset {
-        todo!()
+        self.log.log_end()
     }
+
     /// The epoch it leads in, -1 before [`Partition::lead`].
+    #[must_use]
     pub fn leader_epoch(&self) -> LeaderEpoch {
-        todo!()
+        self.epoch
     }
+
     /// For the recovery-point checkpoint.
+    #[must_use]
     pub fn recovery_point(&self) -> Offset {
-        todo!()
+        self.log.recovery_point()
     }
+
     /// The log start if the checkpoint needs it: only when it is above the first segment's base.
+    #[must_use]
     pub fn log_start_checkpoint(&self) -> Option<Offset> {
-        todo!()
+        let start = self.log.log_start();
+        (start > self.log.first_base()).then_some(start)
     }
+
+    /// Size of its segments in bytes, without preallocation.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
     /// Bytes appended and not yet written.
+    #[must_use]
     pub fn unwritten_bytes(&self) -> u64 {
-        todo!()
+        self.log.unwritten_bytes()
     }
+
     /// Bytes of the tail kept in memory.
+    #[must_use]
     pub fn hot_bytes(&self) -> u64 {
-        todo!()
+        self.log.hot_bytes()
     }
+
     /// Sets how many written bytes stay in memory for readers; 0 leaves the open sector.
     pub fn set_hot_bytes(&mut self, bytes: u64, out: &mut DiskOut) {
-        todo!()
+        self.log.set_hot_bytes(bytes, out);
     }
+
     /// New settings, from the next append on.
     pub fn set_config(&mut self, config: PartitionConfig) {
-        todo!()
-    }
-    /// Finishes: pending writes, flush, exact sizes, index files, producer snapshot, epochs. [`PartitionEvent::Closed`] follows.
-    pub fn close_clean(&mut self, out: &mut DiskOut) {
-        todo!()
-    }
-    /// The topic is deleted: renames the directory ([`PartitionEvent::Deleted`]), removes it after the delay ([`PartitionEvent::Removed`]).
-    pub fn delete(&mut self, now: Now, out: &mut DiskOut) {
-        todo!()
+        self.log.set_config(config.log.clone());
+        self.config = config;
     }
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use super::{Phase, Shard};
 use crate::effect::{DiskOk, DiskOp, DiskResult, Effect, Note};
 use crate::input::{CoreMsg, Effects};
-use crate::log::{checkpoint, layout};
-use crate::metadata::topic_config::TopicConfigs;
+use crate::log::{Durability, LogConfig, checkpoint, layout};
+use crate::metadata::topic_config::{self, TopicConfigs};
 use crate::metadata::{BrokerConfigs, CLUSTER_METADATA_TOPIC, ConfigResource, Delta, Image};
 use crate::partition::{Partition, PartitionConfig, PartitionSpec};
 use crate::types::limits::SMALL_FILE_BYTES_MAX;
@@ -264,10 +264,11 @@ impl Shard {
             let broker = BrokerConfigs::new(&self.config.broker, image, self.config.node_id);
             self.topic_configs
                 .insert(id, TopicConfigs::resolve(overrides, &broker));
+            let config = self.partition_config(id);
             for index in 0..topic.partitions.len() {
                 let index = PartitionIndex(i32::try_from(index).expect("fits 31 bits"));
                 if let Some(owner) = self.table.find(id, index) {
-                    let config = self.partition_config(id, index);
+                    let config = config.clone();
                     self.with_tenant(owner, out, |partition, _| partition.set_config(config));
                 }
             }
@@ -298,7 +299,7 @@ impl Shard {
             };
             let spec = PartitionSpec {
                 topic_id: id,
-                config: self.partition_config(id, index),
+                config: self.partition_config(id),
                 clean: self.opening.clean,
                 recovery_point: self
                     .opening
@@ -319,12 +320,25 @@ impl Shard {
     }
 
     /// A partition's share of its topic's configs.
-    fn partition_config(&self, id: TopicId, index: PartitionIndex) -> PartitionConfig {
+    fn partition_config(&self, id: TopicId) -> PartitionConfig {
         let Some(topic) = self.topic_configs.get(&id) else {
             return PartitionConfig::default();
         };
         PartitionConfig {
-            log: topic.log_config(segment_jitter(id, index, topic.segment_jitter)),
+            log: LogConfig {
+                segment_bytes: u64::from(topic.segment_bytes),
+                segment_ms: topic.segment_time,
+                segment_jitter_ms: Millis(0),
+                index_interval_bytes: u64::from(topic.index_interval_bytes),
+                index_bytes_max: u64::from(topic.segment_index_bytes),
+                flush_messages: topic.flush_records,
+                flush_ms: topic.flush_interval,
+                durability: match topic.durability {
+                    topic_config::Durability::Flushed => Durability::Flushed,
+                    topic_config::Durability::Written => Durability::Written,
+                },
+                file_delete_delay_ms: topic.file_delete_delay,
+            },
             producer_id_expiration_ms: self.config.producer_id_expiration_ms,
         }
     }
@@ -383,7 +397,7 @@ impl Shard {
             Self::note(out, Note::Ready);
         }
         // Topics that were removed or created change what waiting fetches see.
-        self.dirty.extend(self.waiting.parked.all());
+        self.dirty.extend(self.waiting.all_parked());
         self.next_publication(now, out);
     }
 
@@ -421,16 +435,4 @@ impl Shard {
             );
         }
     }
-}
-
-/// A number below `segment.jitter.ms`, the same for a partition at every start: partitions that were made together do not roll
-/// together.
-fn segment_jitter(id: TopicId, index: PartitionIndex, max: Millis) -> Millis {
-    let mut bytes = id.0.to_vec();
-    bytes.extend(index.0.to_be_bytes());
-    Millis(
-        u64::from(crc32c::crc32c(&bytes))
-            .checked_rem(max.0)
-            .unwrap_or(0),
-    )
 }

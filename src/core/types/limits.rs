@@ -12,6 +12,8 @@ pub const BATCH_HEADER_BYTES: usize = 61;
 pub const BATCH_PREFIX_BYTES: usize = 12;
 /// Batches of one producer kept for recognising duplicates (Kafka: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
+/// Producers a partition remembers; a new one beyond that takes the place of those that wrote longest ago.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 100_000;
 /// Bytes of decompressed records that one step may walk before it yields: below a millisecond at 300 MB/s.
 pub const WORK_BYTES_PER_STEP: usize = 256 * 1024;
 /// How far back a snappy copy may reach: history that one decoder holds at most.
@@ -46,10 +48,6 @@ pub const PREALLOCATE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A request body that needs rewriting before it can be decoded (malformed texts) is not rewritten above this.
 pub const REPAIR_BYTES_MAX: usize = 1024 * 1024;
-/// Requests that wait for the controller; one more is answered with a time-out at once.
-pub const CTL_REQUESTS_MAX: usize = 1024;
-/// Independent records in one batch of the metadata log.
-pub const METADATA_RECORDS_PER_BATCH: usize = 1000;
 /// Elements that the arrays of one request may hold together.
 pub const REQUEST_ELEMENTS_MAX: usize = 1_000_000;
 /// Answers handed over and not yet taken by the kernel, per connection; beyond it the connection is not read.

@@ -1,0 +1,254 @@
+//! Completions and the passing of time.
+
+use super::segment::{Handle, Segment};
+use super::writer::WriterOp;
+use super::{Log, LogEvent, Next, State};
+use crate::effect::{DiskError, DiskOp, DiskOut, DiskResult};
+use crate::log::layout::{self, Kind, Stage};
+use crate::rule;
+use crate::types::{Monotonic, Now, Token};
+
+impl Log {
+    /// Takes a completion of one of this log's operations. False if the token is none of its (any more).
+    pub fn on_disk(
+        &mut self,
+        now: Now,
+        token: Token,
+        result: DiskResult,
+        out: &mut DiskOut,
+        events: &mut Vec<LogEvent>,
+    ) -> bool {
+        if let State::Opening(recovery) = &self.state {
+            let owned = recovery.owns(token);
+            if owned {
+                self.on_recovery(now, result, out, events);
+            }
+            return owned;
+        }
+        if self.on_delete_step(token, &result, out, events) {
+            return true;
+        }
+        if !matches!(self.state, State::Open | State::Closing) {
+            return false;
+        }
+        if let Some(id) = self.search_tokens.remove(&token) {
+            self.on_search(id, result, out, events);
+            return true;
+        }
+        let owned = self.on_writer(token, &result, out, events)
+            || self.on_closing_flush(token, &result, out, events)
+            || self.on_seal_step(token, &result, out, events)
+            || self.on_epochs_saved(token, &result, out, events)
+            || self.on_segment_at_hand(token, result, out, events);
+        if owned {
+            self.progress(now.mono, out, events);
+        }
+        owned
+    }
+
+    fn on_recovery(
+        &mut self,
+        now: Now,
+        result: DiskResult,
+        out: &mut DiskOut,
+        events: &mut Vec<LogEvent>,
+    ) {
+        let State::Opening(recovery) = &mut self.state else {
+            return;
+        };
+        match recovery.on_disk(now, result, out) {
+            Ok(None) => {}
+            Err(error) => self.fail(error, out, events),
+            Ok(Some(mut recovered)) => {
+                recovered.opened.took = now.mono.since(self.opened_at);
+                self.segments = recovered.segments;
+                self.epochs = recovered.epochs;
+                self.log_start = recovered.opened.log_start;
+                self.log_end = recovered.opened.log_end;
+                self.promised = self.log_end;
+                self.state = State::Open;
+                assert!(
+                    self.log_start <= self.log_end,
+                    "the log starts before it ends"
+                );
+                events.push(LogEvent::Opened(recovered.opened));
+                match self.next {
+                    Next::Serve => {}
+                    Next::Close => self.close_clean(out),
+                    Next::Delete => self.delete(now, out),
+                }
+            }
+        }
+    }
+
+    fn on_writer(
+        &mut self,
+        token: Token,
+        result: &DiskResult,
+        out: &mut DiskOut,
+        events: &mut Vec<LogEvent>,
+    ) -> bool {
+        let owner = self.segments.iter_mut().rev().find_map(|segment| {
+            let op = segment.writer.as_ref()?.owns(token)?;
+            Some((segment, op))
+        });
+        let Some((segment, op)) = owner else {
+            return false;
+        };
+        let base = segment.base;
+        let writer = segment.writer.as_mut().expect("it owns the token");
+        match (op, result) {
+            (WriterOp::Open, Ok(_)) => writer.on_opened(out),
+            (WriterOp::Reserve, Ok(_)) => writer.on_reserved(true),
+            (WriterOp::Write, Ok(_)) => writer.on_written(),
+            (WriterOp::Flush, Ok(_)) => writer.on_flushed(),
+            // Nothing is lost yet: what was appended waits in memory, the next tick asks again.
+            (WriterOp::Reserve, Err(DiskError::NoSpace(_)))
+                if matches!(self.state, State::Open) =>
+            {
+                writer.on_reserved(false);
+                self.set_space(false, events);
+                return true;
+            }
+            (WriterOp::Open, Err(DiskError::NoSpace(_))) if matches!(self.state, State::Open) => {
+                writer.on_open_again(None);
+                self.set_space(false, events);
+                return true;
+            }
+            // R12: a failed write or flush is never taken for done and never tried again.
+            (WriterOp::Write, Err(_)) if !rule!(IGNORE_FAILED_FLUSH) => writer.on_written(),
+            (WriterOp::Flush, Err(_)) if !rule!(IGNORE_FAILED_FLUSH) => writer.on_flushed(),
+            (_, Err(error)) => {
+                self.fail_disk(error.clone(), out, events);
+                return true;
+            }
+        }
+        if matches!(op, WriterOp::Reserve | WriterOp::Open) {
+            self.set_space(true, events);
+        }
+        debug_assert!(base <= self.log_end, "a segment begins within the log");
+        true
+    }
+
+    fn set_space(&mut self, ok: bool, events: &mut Vec<LogEvent>) {
+        if self.space_low == ok {
+            self.space_low = !ok;
+            events.push(if ok {
+                LogEvent::SpaceOk
+            } else {
+                LogEvent::SpaceLow
+            });
+        }
+    }
+
+    /// Starts whatever may start now and reports how far the promise reaches.
+    pub(super) fn progress(
+        &mut self,
+        now: Monotonic,
+        out: &mut DiskOut,
+        events: &mut Vec<LogEvent>,
+    ) {
+        if !matches!(self.state, State::Open | State::Closing) {
+            return;
+        }
+        let mut promised = self.promised;
+        let mut unflushed = false;
+        let mut reaches = true;
+        let bases: Vec<_> = self
+            .segments
+            .iter()
+            .skip(1)
+            .map(|segment| segment.base)
+            .collect();
+        for (at, segment) in self.segments.iter_mut().enumerate() {
+            let Some(writer) = &mut segment.writer else {
+                continue;
+            };
+            if !self.space_low {
+                writer.pump(&self.config, out);
+            }
+            if writer.promise(&self.config) {
+                writer.flush(out);
+            }
+            writer.release(self.hot_bytes_max, false, out);
+            unflushed |= !writer.is_durable();
+            // What lies in a later file counts only when all before it does (invariant 4).
+            if reaches {
+                promised = promised.max(writer.promised().offset);
+                reaches = bases.get(at).is_some_and(|next| *next <= promised);
+            }
+        }
+        self.unflushed_since = match (unflushed, self.unflushed_since) {
+            (true, None) => Some(now),
+            (true, since) => since,
+            (false, _) => None,
+        };
+        if promised > self.promised {
+            assert!(
+                promised <= self.log_end,
+                "only what was appended is promised"
+            );
+            self.promised = promised;
+            events.push(LogEvent::Written { end: promised });
+        }
+        self.seal_on(out);
+        self.close_on(out, events);
+    }
+
+    /// Passing of time: `flush.ms`, the removal of a deleted directory, another try for space, release of idle memory.
+    /// Whatever comes of it is reported with a completion.
+    pub fn on_tick(&mut self, now: Now, out: &mut DiskOut) {
+        self.remove_if_due(now, out);
+        if !matches!(self.state, State::Open | State::Closing) {
+            return;
+        }
+        if self.space_low {
+            self.try_for_space(out);
+        }
+        self.write_indexes(out);
+        let due = self
+            .unflushed_since
+            .is_some_and(|since| now.mono.since(since) >= self.config.flush_ms);
+        if due {
+            self.unflushed_since = None;
+            self.flush(out);
+        }
+        for segment in &mut self.segments {
+            if let Some(writer) = &mut segment.writer {
+                writer.release_if_idle(out);
+            }
+        }
+        // An epoch without a record waits for its first one: a start alone writes nothing.
+        let in_use = self
+            .epochs
+            .dirty_from()
+            .is_some_and(|from| from < self.log_end);
+        if in_use || matches!(self.state, State::Closing) {
+            self.save_epochs(out);
+        }
+    }
+
+    fn try_for_space(&mut self, out: &mut DiskOut) {
+        for segment in &mut self.segments {
+            let Some(writer) = &mut segment.writer else {
+                continue;
+            };
+            if writer.is_open() {
+                writer.pump(&self.config, out);
+            } else if writer.wants_open() {
+                let path = layout::segment_file(&self.dir, segment.base, Kind::Log, Stage::Live);
+                let (file, create) = (writer.file, true);
+                writer.on_open_again(Some(out.push(DiskOp::Open { path, file, create })));
+            }
+        }
+    }
+
+    /// True if a segment's file may be read.
+    pub(super) fn is_readable(segment: &Segment) -> bool {
+        matches!(segment.handle, Handle::Open(_))
+            && segment
+                .writer
+                .as_ref()
+                .is_none_or(|writer| writer.is_open())
+    }
+}

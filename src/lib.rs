@@ -7,3 +7,4 @@ pub mod mesh;
 pub mod net;
 pub mod observe;
 pub mod shard_loop;
+pub mod store;

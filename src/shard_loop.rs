@@ -1,13 +1,37 @@
 //! The loop of one core: a machine of the core crate, its ring, connections, files and queues.
+//!
+//! A round: completions → inputs → steps, each step's effects executed at once and in order → messages and submissions leave. Nothing to do:
+//! the core sleeps in its ring for at most a millisecond; after some empty rounds it turns on the ring's eventfd and sleeps in
+//! glommio, where the executor's own events reach it too.
+//!
+//! Invariants:
+//! 1. One step per input, in the order things happened; immediate effects are done before the next is looked at.
+//! 2. `Again` work is handed back only after everything else that was ready has been stepped.
+//! 3. Before it sleeps the core sets its flag and then looks once more at everything that others fill: no wake-up is lost.
+//! 4. Completions are posted only when the core enters the kernel for them: the eventfd is turned on first, then the kernel
+//!    is entered once more, then the core looks.
+//! 5. No lock, no blocking call: names and small files are the helper's, lines for people go through the note sink.
+//!
+//! glommio gives the pinned thread and the schedule of background tasks; sockets, files and timers are on our own ring, because the
+//! executor's own are late while this loop sleeps in that ring. After a forced turn (preemption pending) the executor may
+//! have runnable tasks, so the loop never sleeps right after one.
 
+mod pump;
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use glommio::{LocalExecutorBuilder, Placement};
+use onrush_core::ctl::Ctl;
 use onrush_core::effect::Note;
 use onrush_core::input::{Effects, Input};
+use onrush_core::shard::Shard;
 use onrush_core::types::{CoreId, Now};
 
 use crate::io::clock::Clock;
@@ -15,10 +39,25 @@ use crate::io::socket::Listener;
 use crate::mesh::{MeshEnd, Sleeper};
 use crate::net::NetLimits;
 
+/// glommio registers this much three times per executor; the default of 10 MiB would go over usual limits of locked memory.
+const EXECUTOR_MEMORY_BYTES: usize = 1 << 20;
+
 /// What the loop steps: a shard or ctl. Synchronous and bounded; all it wants done is left in `out`.
 pub trait Machine {
     /// One input.
     fn step(&mut self, now: Now, input: Input, out: &mut Effects);
+}
+
+impl Machine for Shard {
+    fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        Self::step(self, now, input, out);
+    }
+}
+
+impl Machine for Ctl {
+    fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        Self::step(self, now, input, out);
+    }
 }
 
 /// Where events for people go: called on the core's thread, must neither block nor lock (push into a bounded queue and
@@ -107,13 +146,67 @@ where
         wanted: Arc::new(AtomicBool::new(false)),
         sleeper: Arc::clone(spec.mesh.own()),
     };
+    let wanted = Arc::clone(&stop.wanted);
+    // Asked for here: the new thread will be pinned.
+    let allowed = allowed_cpus();
     let thread = thread::Builder::new()
         .name(spec.name.clone())
         .spawn(move || {
             let core = spec.mesh.core();
-            let outcome = Outcome::Halted(String::from("the loop has not landed yet"));
-            drop((spec.machine)());
-            if spec.done.send((core, outcome)).is_err() {}
+            let done = spec.done.clone();
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(spec, wanted, &allowed)))
+                .unwrap_or_else(|_| {
+                    Outcome::Halted(String::from("a core of the broker panicked (see above)"))
+                });
+            // Nobody listens any more: then the process is ending already.
+            let _told = done.send((core, outcome)).is_ok();
         })?;
     Ok(CoreHandle { thread, stop })
+}
+
+/// The CPUs this process may run on, in ascending order; empty if the kernel does not say.
+#[must_use]
+pub fn allowed_cpus() -> Vec<usize> {
+    let mut cpus = affinity::get_thread_affinity().unwrap_or_default();
+    cpus.sort_unstable();
+    cpus
+}
+
+fn run<M, F>(spec: CoreSpec<F>, stop: Arc<AtomicBool>, allowed: &[usize]) -> Outcome
+where
+    M: Machine + 'static,
+    F: FnOnce() -> M + Send + 'static,
+{
+    let placement = spec.cpu.map_or(Placement::Unbound, Placement::Fixed);
+    let executor = LocalExecutorBuilder::new(placement)
+        .name(&spec.name)
+        .io_memory(EXECUTOR_MEMORY_BYTES)
+        .make();
+    let executor = match executor {
+        Ok(executor) => executor,
+        Err(error) => {
+            let why = crate::io::ring::probe().err().unwrap_or_else(|| {
+                format!(
+                    "the executor of {} cannot be made: {error}; raise the limit of locked memory (`ulimit -l unlimited`)",
+                    spec.name
+                )
+            });
+            return Outcome::Halted(why);
+        }
+    };
+    // The kernel's workers and the helper thread stay off the shard's CPU where there are others.
+    let mut others: Vec<usize> = allowed
+        .iter()
+        .copied()
+        .filter(|cpu| Some(*cpu) != spec.cpu)
+        .collect();
+    if others.is_empty() {
+        others = allowed.to_vec();
+    }
+    executor.run(async move {
+        match pump::Pump::new(spec, stop, &others) {
+            Ok(pump) => pump.run().await,
+            Err(why) => Outcome::Halted(why),
+        }
+    })
 }

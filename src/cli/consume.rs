@@ -18,6 +18,10 @@ const LATEST: i64 = -1;
 
 /// `onrush consume`
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct ConsumeArgs {
     /// Which topic to read.
     topic: String,
@@ -83,9 +87,10 @@ pub fn run(args: &ConsumeArgs, out: &mut Out) -> Result<(), CliError> {
         }
     }
     let begin = begin(&mut client, args, &leaders)?;
-    let ends = match args.exit_at_end {
-        true => Some(client.retry(|c| c.offsets(&args.topic, &leaders, LATEST))?),
-        false => None,
+    let ends = if args.exit_at_end {
+        Some(client.retry(|c| c.offsets(&args.topic, &leaders, LATEST))?)
+    } else {
+        None
     };
     let mut consumer = Consumer::new(&args.topic, leaders, begin);
     let mut progress = Progress::new(std::io::IsTerminal::is_terminal(&std::io::stdout()));

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod consume;
+pub mod dump;
 pub mod output;
 pub mod produce;
 pub mod topic;
@@ -37,6 +38,8 @@ enum Command {
     Produce(produce::ProduceArgs),
     /// Prints records.
     Consume(consume::ConsumeArgs),
+    /// Shows and checks the files of a log directory.
+    DumpLog(dump::DumpArgs),
 }
 
 /// Which broker a tool talks to.
@@ -124,6 +127,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Topic(command)) => topic::run(command, &mut out),
         Some(Command::Produce(args)) => produce::run(args, &mut out),
         Some(Command::Consume(args)) => consume::run(args, &mut out),
+        Some(Command::DumpLog(args)) => dump::run(args, &mut out),
     };
     finish(result.and_then(|()| out.flush()))
 }

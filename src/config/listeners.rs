@@ -114,7 +114,7 @@ pub enum ListenerError {
     },
     /// TLS or SASL.
     #[error(
-        "listener {name} asks for {protocol}, and TLS and SASL are not served yet: onrush does not open it without protection; set it to PLAINTEXT if the network is trusted, or keep Kafka for it"
+        "listeners has {name}, which asks for {protocol}, and TLS and SASL are not served yet: it is not opened without protection; make it PLAINTEXT if the network is trusted, or keep Kafka for it"
     )]
     Protected {
         /// The name.

@@ -1,12 +1,48 @@
-//! The machine of core 0: metadata log, controller, registration of this broker.
+//! The machine of core 0: it keeps the metadata log, decides as the controller and registers this node as a broker.
 //!
-//! Source: Kafka's `QuorumController`, `KafkaRaftClient`, `BrokerLifecycleManager`, for a quorum of one.
+//! A quorum of one: what its own flush has made safe is committed. Life: `Start` → load (newest snapshot, then the log) → lead (a new
+//! epoch is made durable before its first record) → publish the whole image → serve → `Stop`.
+//!
+//! Invariants:
+//! 1. The image changes only by replay of records that are on stable storage; shards never see anything else.
+//! 2. A reply leaves after its records are committed and every shard has applied them, in the order of decisions.
+//! 3. A leader epoch is used by one life of one process only: `quorum-state` is durable before the first record of it.
+//! 4. A failed read, write or flush ends the machine with one sentence: nothing is tried again.
+//! 5. A directory that belongs to a cluster with other voters or brokers is refused, untouched.
+//!
+//! Deliberately absent: elections among several voters, followers, metadata snapshots of our own (the log of one node grows by a few
+//! hundred bytes with each start), `NoOp` records (Kafka's observers need them; there are none).
+//! Source: Kafka's `QuorumController`, `KafkaRaftClient`, `BrokerLifecycleManager`; KIP-500, KIP-595, KIP-631, KIP-853.
 
+mod activate;
+mod journal;
+mod load;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::input::{Effects, Input};
-use crate::metadata::BrokerEndpoint;
-use crate::types::{BrokerConfigView, CoreId, DirectoryId, NodeId, Now, TopicId};
+use crate::effect::{DiskOut, DiskResult, Effect, Note};
+use crate::input::{CoreMsg, Effects, Input};
+use crate::metadata::batch::Entry;
+use crate::metadata::controller::{self, Controller, IdSource, Registration};
+use crate::metadata::record::{Record, RegistrationChange};
+use crate::metadata::{BrokerEndpoint, CtlReply, CtlRequest, Replay, ReplayError};
+use crate::types::limits::CTL_REQUESTS_MAX;
+use crate::types::{
+    BrokerConfigView, CoreId, DirectoryId, ErrorCode, Millis, NodeId, Now, Offset, OwnerId, Token,
+    TopicId,
+};
+use journal::{Journal, JournalEvent};
+use load::{Load, Loaded};
+
+/// Who asked for a disk operation: the small files.
+const FILES: OwnerId = OwnerId(0);
+/// Who asked for a disk operation: the metadata log.
+const LOG: OwnerId = OwnerId(1);
+/// How long to wait before space for the log is looked for again.
+const SPACE_RETRY: Millis = Millis(1000);
 
 /// What the machine is told once.
 #[derive(Clone, Debug)]
@@ -25,25 +61,452 @@ pub struct CtlConfig {
     pub rack: Option<Arc<str>>,
     /// Static broker configs.
     pub configs: Arc<BrokerConfigView>,
-    /// All shards of this process.
+    /// All shards of this process; at least one.
     pub shards: Vec<CoreId>,
+}
+
+/// Why the machine ends: the sentence for `Effect::Halt`.
+type Fatal = String;
+
+#[derive(Debug)]
+enum Phase {
+    /// Before `Start`.
+    New,
+    /// Reading what there is.
+    Loading(Load),
+    /// The new epoch is being made durable.
+    Electing(Loaded),
+    /// The first records of the epoch are on their way to stable storage.
+    Activating,
+    /// Decisions are taken.
+    Serving,
+    /// Shards are stopping, these have not answered yet.
+    Stopping(BTreeSet<CoreId>),
+    /// The log is being closed.
+    Closing,
+    /// Nothing happens any more.
+    Ended,
+}
+
+/// A request and where its answer goes.
+#[derive(Debug)]
+struct Asked {
+    core: CoreId,
+    id: u64,
+    request: CtlRequest,
+}
+
+/// An answer and what it waits for.
+#[derive(Debug)]
+struct Answer {
+    /// Every shard must have applied this.
+    applied: Offset,
+    core: CoreId,
+    id: u64,
+    reply: CtlReply,
 }
 
 /// The machine.
 #[derive(Debug)]
 pub struct Ctl {
     config: CtlConfig,
+    phase: Phase,
+    files: DiskOut,
+    journal: Journal,
+    replay: Replay,
+    ids: IdSource,
+    /// Not looked at yet.
+    queue: VecDeque<Asked>,
+    /// Decided, being committed.
+    committing: Option<(Asked, CtlReply)>,
+    /// Committed, not applied everywhere.
+    answers: VecDeque<Answer>,
+    applied: BTreeMap<CoreId, Offset>,
+    /// Leader epochs are to be raised: the directory was not stopped cleanly.
+    bump_wanted: bool,
+    bump_done: bool,
+    stop_wanted: bool,
 }
 
 impl Ctl {
     /// Before the first input, which must be `Start`, on a directory formatted by `metadata::format` or by Kafka.
     #[must_use]
     pub fn new(config: CtlConfig) -> Self {
-        Self { config }
+        assert!(!config.shards.is_empty(), "a process has shards");
+        Self {
+            phase: Phase::New,
+            files: DiskOut::new(FILES, 1),
+            journal: Journal::new(DiskOut::new(LOG, 1)),
+            replay: Replay::new(config.cluster_id.clone()),
+            ids: IdSource::new(config.incarnation),
+            queue: VecDeque::new(),
+            committing: None,
+            answers: VecDeque::new(),
+            applied: BTreeMap::new(),
+            bump_wanted: false,
+            bump_done: false,
+            stop_wanted: false,
+            config,
+        }
     }
 
     /// Takes one input.
-    pub fn step(&mut self, _now: Now, _input: Input, _out: &mut Effects) {
-        assert!(!self.config.shards.is_empty());
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        if matches!(self.phase, Phase::Ended) {
+            return;
+        }
+        if let Err(why) = self.on_input(now, input, out) {
+            self.phase = Phase::Ended;
+            out.push(Effect::Halt(why));
+            return;
+        }
+        if self.journal.take_space_low() {
+            let text = "No space left for the metadata log.".to_owned();
+            out.push(Effect::Note(Note::Error(text)));
+            out.push(wake_for_space(now));
+        }
+        for disk in [&mut self.files, self.journal.disk()] {
+            out.extend(disk.drain().map(|(token, op)| Effect::Disk { op, token }));
+        }
     }
+
+    fn on_input(&mut self, now: Now, input: Input, out: &mut Effects) -> Result<(), Fatal> {
+        match input {
+            Input::Start => {
+                assert!(matches!(self.phase, Phase::New), "a machine starts once");
+                self.phase = Phase::Loading(Load::start(&mut self.files));
+                Ok(())
+            }
+            Input::Disk { token, result } if token.owner == FILES => {
+                self.on_file(now, token, result)
+            }
+            Input::Disk { token, result } => self.on_log(now, token, result, out),
+            Input::Mesh { from, msg } => self.on_message(now, from, msg, out),
+            Input::Tick => {
+                if self.journal.on_tick(now) {
+                    out.push(wake_for_space(now));
+                }
+                Ok(())
+            }
+            Input::Stop => {
+                self.stop_wanted = true;
+                self.go_on(now, out)
+            }
+            // Clients talk to shards only, and nothing here is resumed.
+            Input::Opened { .. }
+            | Input::Frame { .. }
+            | Input::Sent { .. }
+            | Input::Closed { .. }
+            | Input::Again { .. } => Ok(()),
+        }
+    }
+
+    fn on_file(&mut self, now: Now, token: Token, result: DiskResult) -> Result<(), Fatal> {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Loading(mut load) => {
+                if load.on_file(token, result, &mut self.files, &mut self.replay)? {
+                    self.journal.open(now, load.snapshot_end());
+                }
+                self.phase = Phase::Loading(load);
+                Ok(())
+            }
+            Phase::Electing(loaded) => {
+                result
+                    .map_err(|error| format!("The election state cannot be written: {error}."))?;
+                self.activate(now, loaded)
+            }
+            other => {
+                self.phase = other;
+                Ok(())
+            }
+        }
+    }
+
+    fn on_log(
+        &mut self,
+        now: Now,
+        token: Token,
+        result: DiskResult,
+        out: &mut Effects,
+    ) -> Result<(), Fatal> {
+        for event in self.journal.on_disk(now, token, result)? {
+            match event {
+                JournalEvent::Opened { start, end } => self.on_opened(start, end)?,
+                JournalEvent::Read(bytes) => self.on_read(&bytes)?,
+                JournalEvent::Committed(entries) => self.on_committed(now, entries, out)?,
+                JournalEvent::Closed => {
+                    self.phase = Phase::Ended;
+                    out.push(Effect::Stopped);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_opened(&mut self, start: Offset, end: Offset) -> Result<(), Fatal> {
+        let Phase::Loading(load) = &mut self.phase else {
+            panic!("the log is opened while loading");
+        };
+        load.on_opened(start, end)?;
+        self.read_on()
+    }
+
+    fn on_read(&mut self, bytes: &[u8]) -> Result<(), Fatal> {
+        let Phase::Loading(load) = &mut self.phase else {
+            panic!("the log is read while loading");
+        };
+        load.on_read(bytes, &mut self.replay)?;
+        self.read_on()
+    }
+
+    /// Reads the next piece of the log, or goes on with what was loaded.
+    fn read_on(&mut self) -> Result<(), Fatal> {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Loading(load) => match load.next_read() {
+                Some(from) => {
+                    self.journal.read(from);
+                    self.phase = Phase::Loading(load);
+                    Ok(())
+                }
+                None => self.elect(load.finish()),
+            },
+            _ => panic!("the log is read while loading"),
+        }
+    }
+
+    fn on_committed(
+        &mut self,
+        now: Now,
+        entries: Vec<(Offset, Entry)>,
+        out: &mut Effects,
+    ) -> Result<(), Fatal> {
+        for (offset, entry) in entries {
+            match entry {
+                Entry::Control(_) => self.replay.skip(offset),
+                Entry::Data(record) => {
+                    let applied = self.replay.apply(offset, record);
+                    applied.map_err(|why| does_not_fit(offset, &why))?;
+                }
+            }
+        }
+        match &self.phase {
+            Phase::Activating => {
+                self.phase = Phase::Serving;
+                if !self.stop_wanted {
+                    self.publish(out);
+                }
+            }
+            Phase::Serving | Phase::Stopping(_) => {
+                if let Some((asked, reply)) = self.committing.take() {
+                    self.answer(&asked, reply);
+                }
+                self.publish(out);
+            }
+            Phase::Closing => {
+                self.journal.close();
+                return Ok(());
+            }
+            Phase::New | Phase::Loading(_) | Phase::Electing(_) | Phase::Ended => {
+                panic!("nothing was appended yet")
+            }
+        }
+        self.go_on(now, out)
+    }
+
+    fn publish(&mut self, out: &mut Effects) {
+        let (image, delta) = self.replay.take();
+        for core in &self.config.shards {
+            out.push(Effect::Mesh {
+                core: *core,
+                msg: CoreMsg::Publish {
+                    image: image.clone(),
+                    delta: delta.clone(),
+                    offset: image.offset,
+                },
+            });
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        now: Now,
+        from: CoreId,
+        msg: CoreMsg,
+        out: &mut Effects,
+    ) -> Result<(), Fatal> {
+        match msg {
+            CoreMsg::Request { id, request } => {
+                let asked = Asked {
+                    core: from,
+                    id,
+                    request,
+                };
+                if self.queue.len() >= CTL_REQUESTS_MAX {
+                    let code = ErrorCode::RequestTimedOut;
+                    let reply = controller::refuse(&asked.request, code, "The request timed out.");
+                    out.push(reply_to(&asked, reply));
+                } else {
+                    self.queue.push_back(asked);
+                }
+            }
+            CoreMsg::Applied { offset, unclean } => {
+                let before = self.applied.insert(from, offset);
+                assert!(before <= Some(offset), "shards apply in order");
+                self.bump_wanted |= before.is_none() && unclean && !self.bump_done;
+            }
+            CoreMsg::Stopped => {
+                if let Phase::Stopping(waiting) = &mut self.phase {
+                    waiting.remove(&from);
+                }
+            }
+            // Sent by ctl only.
+            CoreMsg::Reply { .. } | CoreMsg::Publish { .. } | CoreMsg::Stop => {}
+        }
+        self.go_on(now, out)
+    }
+
+    /// Does what can be done now: answers, the epoch bump, the next decision, the stop.
+    fn go_on(&mut self, now: Now, out: &mut Effects) -> Result<(), Fatal> {
+        if !matches!(self.phase, Phase::Serving | Phase::Stopping(_)) {
+            return Ok(());
+        }
+        if !self.journal.is_committing() {
+            self.bump(now)?;
+            while !self.journal.is_committing()
+                && let Some(asked) = self.queue.pop_front()
+            {
+                self.decide(now, asked)?;
+            }
+        }
+        self.send_answers(out);
+        self.stop_on(now, out)
+    }
+
+    fn bump(&mut self, now: Now) -> Result<(), Fatal> {
+        if !std::mem::take(&mut self.bump_wanted) {
+            return Ok(());
+        }
+        self.bump_done = true;
+        let records = controller::bump_records(self.replay.image(), self.config.node_id);
+        self.journal.append_chunks(now, records)
+    }
+
+    fn decide(&mut self, now: Now, asked: Asked) -> Result<(), Fatal> {
+        let controller = Controller {
+            image: self.replay.image(),
+            configs: &self.config.configs,
+            node: self.config.node_id,
+        };
+        let decision = controller.handle(&asked.request, &mut self.ids);
+        if decision.records.is_empty() {
+            self.answer(&asked, decision.reply);
+        } else if self.journal.try_append(now, decision.records)? {
+            self.committing = Some((asked, decision.reply));
+        } else {
+            let message = "No space left for the metadata log.";
+            let code = ErrorCode::KafkaStorageError;
+            let reply = controller::refuse(&asked.request, code, message);
+            self.answer(&asked, reply);
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, asked: &Asked, reply: CtlReply) {
+        self.answers.push_back(Answer {
+            applied: self.replay.image().offset,
+            core: asked.core,
+            id: asked.id,
+            reply,
+        });
+    }
+
+    fn send_answers(&mut self, out: &mut Effects) {
+        let shards = self.config.shards.iter();
+        let everywhere = shards
+            .map(|core| self.applied.get(core).copied().unwrap_or(Offset::NONE))
+            .min()
+            .unwrap_or(Offset::NONE);
+        while let Some(answer) = self.answers.pop_front_if(|a| a.applied <= everywhere) {
+            out.push(Effect::Mesh {
+                core: answer.core,
+                msg: CoreMsg::Reply {
+                    id: answer.id,
+                    reply: answer.reply,
+                },
+            });
+        }
+    }
+
+    /// Takes the next step of an orderly stop: shards first, then the record that says so, then the log.
+    fn stop_on(&mut self, now: Now, out: &mut Effects) -> Result<(), Fatal> {
+        if self.stop_wanted && matches!(self.phase, Phase::Serving) {
+            self.phase = Phase::Stopping(self.config.shards.iter().copied().collect());
+            for core in &self.config.shards {
+                out.push(Effect::Mesh {
+                    core: *core,
+                    msg: CoreMsg::Stop,
+                });
+            }
+        }
+        let Phase::Stopping(waiting) = &self.phase else {
+            return Ok(());
+        };
+        if !waiting.is_empty() || self.journal.is_committing() {
+            return Ok(());
+        }
+        self.phase = Phase::Closing;
+        // A Kafka that starts on this directory would otherwise wait for the old registration's session to end.
+        let fenced = self.fenced_record();
+        if !self.journal.try_append(now, fenced)? {
+            self.journal.close();
+        }
+        Ok(())
+    }
+
+    fn fenced_record(&self) -> Vec<Record> {
+        let brokers = &self.replay.image().brokers;
+        let own = brokers.get(&self.config.node_id);
+        own.map(|broker| {
+            Record::RegistrationChange(RegistrationChange {
+                id: self.config.node_id,
+                epoch: broker.epoch,
+                fenced: Some(true),
+                in_controlled_shutdown: false,
+                log_dirs: Vec::new(),
+            })
+        })
+        .into_iter()
+        .collect()
+    }
+
+    fn registration(&self) -> Registration {
+        Registration {
+            node: self.config.node_id,
+            incarnation: self.config.incarnation,
+            endpoints: self.config.endpoints.clone(),
+            rack: self.config.rack.clone(),
+            directory: self.config.directory_id,
+        }
+    }
+}
+
+fn reply_to(asked: &Asked, reply: CtlReply) -> Effect<CoreMsg> {
+    Effect::Mesh {
+        core: asked.core,
+        msg: CoreMsg::Reply {
+            id: asked.id,
+            reply,
+        },
+    }
+}
+
+fn wake_for_space(now: Now) -> Effect<CoreMsg> {
+    Effect::Wake {
+        at: now.mono.after(SPACE_RETRY),
+    }
+}
+
+/// The sentence for a record that contradicts those before it.
+fn does_not_fit(offset: Offset, why: &ReplayError) -> Fatal {
+    format!("The metadata log is inconsistent at offset {offset}: {why}.")
 }

@@ -12,6 +12,7 @@
 pub mod api;
 pub mod ctl;
 pub mod effect;
+pub mod fetch;
 pub mod input;
 pub mod log;
 pub mod metadata;

@@ -6,5 +6,12 @@
 //! 3. Nothing here knows of partitions, requests or offsets.
 
 pub mod clock;
+pub mod file;
+pub mod lock;
+pub mod pool;
+pub mod process;
+pub mod ring;
 pub mod socket;
+pub mod splice;
+pub mod tail;
 pub mod wake;

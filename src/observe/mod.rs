@@ -196,7 +196,7 @@ mod tests {
         // machine under load.
         let took = begin.elapsed();
         assert!(
-            took < Duration::from_secs(60),
+            took < Duration::from_mins(1),
             "{took:?}, longest {longest:?}"
         );
         let dropped = logging.service.dropped();

@@ -61,8 +61,7 @@ struct Mock {
 }
 
 /// Serves until the sender's end is dropped; then returns what happened.
-fn serve(mut mock: Mock, listener: TcpListener, stop: mpsc::Receiver<()>) -> Mock {
-    listener.set_nonblocking(false).expect("blocking");
+fn serve(mut mock: Mock, listener: &TcpListener, stop: &mpsc::Receiver<()>) -> Mock {
     for stream in listener.incoming() {
         if stop.try_recv() != Err(mpsc::TryRecvError::Empty) {
             break;
@@ -105,12 +104,10 @@ impl Mock {
         let header = RequestHeader::decode(&mut body, api.request_header_version(version))
             .expect("a header");
         let id = header.correlation_id;
-        let code = |left: &mut u32, code: i16| match *left {
-            0 => 0,
-            _ => {
-                *left -= 1;
-                code
-            }
+        let code = |left: &mut u32, code: i16| {
+            let counts = *left > 0;
+            *left -= u32::from(counts);
+            if counts { code } else { 0 }
         };
         Some(match key {
             18 => respond(id, version, &versions()),
@@ -246,7 +243,7 @@ fn with_mock(faults: Faults, work: impl FnOnce(&mut Client)) -> Mock {
         duplicates: 0,
     };
     let (stop, stopped) = mpsc::channel();
-    let server = std::thread::spawn(move || serve(mock, listener, stopped));
+    let server = std::thread::spawn(move || serve(mock, &listener, &stopped));
     let mut client = Client::new(&address.to_string(), Duration::from_secs(20));
     work(&mut client);
     drop(client);

@@ -24,12 +24,12 @@ use kafka_protocol::messages::ProduceRequest;
 use super::k00_produce_reply::{PartitionReply, TopicReply, encode};
 use crate::effect::Gather;
 use crate::metadata::Image;
-use crate::metadata::topic_config::{self, TopicConfigs};
+use crate::metadata::topic_config::TopicConfigs;
 use crate::partition::{AppendError, Appended, Table};
 use crate::types::{
     ErrorCode, Millis, Monotonic, Now, Offset, OwnerId, PartitionIndex, TopicId, WallMillis,
 };
-use crate::wire::batch::{BatchHeader, TimestampType};
+use crate::wire::batch::BatchHeader;
 use crate::wire::validate::{
     Prepared, RecordRejects, Reject, Step, ValidateRules, Validator, single_batch,
 };
@@ -405,10 +405,7 @@ fn plan_partition(cx: &Context<'_>, found: &Found, given: Given) -> PartitionPla
 fn rules(config: &TopicConfigs, now: Now) -> ValidateRules {
     ValidateRules {
         compact: config.cleanup_compact,
-        timestamp_type: match config.timestamp_type {
-            topic_config::TimestampType::CreateTime => TimestampType::CreateTime,
-            topic_config::TimestampType::LogAppendTime => TimestampType::LogAppendTime,
-        },
+        timestamp_type: config.timestamp_type,
         before_ms_max: i64::try_from(config.timestamp_before_max.0).unwrap_or(i64::MAX),
         after_ms_max: i64::try_from(config.timestamp_after_max.0).unwrap_or(i64::MAX),
         now: now.wall,

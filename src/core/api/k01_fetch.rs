@@ -23,6 +23,7 @@ use kafka_protocol::messages::FetchRequest;
 use super::fencing::fenced;
 use super::k01_fetch_reply::{PartitionReply, TopicReply, encode};
 use crate::effect::Gather;
+use crate::fetch::Budget;
 use crate::log::{ReadPlan, ReadSpec, ScanId};
 use crate::metadata::Image;
 use crate::partition::Table;
@@ -171,10 +172,7 @@ impl Fetch {
                 Vec::new(),
             ));
         }
-        let mut budget = Budget {
-            left: self.bytes_max,
-            any: false,
-        };
+        let mut budget = Budget::new(self.bytes_max);
         let mut scans = Vec::new();
         let mut owners = Vec::new();
         let mut answer_now = at_once || now.mono >= self.deadline || self.topics.is_empty();
@@ -263,8 +261,8 @@ impl Fetch {
         }
         let spec = ReadSpec {
             offset: plan.offset,
-            bytes_max: u32::try_from(plan.bytes_max.min(budget.left)).unwrap_or(u32::MAX),
-            at_least_one_batch: !budget.any,
+            bytes_max: budget.share(plan.bytes_max),
+            at_least_one_batch: budget.at_least_one_batch(),
             upper_bound: partition.high_watermark(),
         };
         match partition.plan_read(&spec, &mut tenant.disk) {
@@ -277,19 +275,6 @@ impl Fetch {
             ReadPlan::Empty => Piece::Reply(reply),
             ReadPlan::OutOfRange => failed(ErrorCode::OffsetOutOfRange),
         }
-    }
-}
-
-/// What an answer may still hold. The first partition with data gives one whole batch, however large (rule 3.2).
-struct Budget {
-    left: u64,
-    any: bool,
-}
-
-impl Budget {
-    fn take(&mut self, bytes: u64) {
-        self.left = self.left.saturating_sub(bytes);
-        self.any |= bytes > 0;
     }
 }
 

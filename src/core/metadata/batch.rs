@@ -7,9 +7,13 @@
 use bytes::Bytes;
 
 use super::control::ControlRecord;
-use super::record::Record;
-use super::record::codec::{DecodeError, Reader, Writer};
+use super::record::{DecodeError, Record};
+use crate::types::limits::BATCH_HEADER_BYTES;
 use crate::types::{LeaderEpoch, Offset, WallMillis};
+use crate::wire::batch::{BatchWalk, WalkEnd, Walked, is_valid};
+use crate::wire::build::BatchBuilder;
+use crate::wire::codec::Codec;
+use crate::wire::records::{RecordError, Records};
 
 /// A record of the metadata log: of the cluster or of the log itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +27,30 @@ pub enum Entry {
 /// Why a batch cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchFault {
-    /// Not a whole, intact v2 batch.
+    /// Not an intact, uncompressed v2 batch.
     #[error("batch at offset {0} is damaged: {1}")]
     Damaged(Offset, &'static str),
+    /// The frame of a record in it is not right.
+    #[error("batch at offset {0}: {1}")]
+    Framing(Offset, RecordError),
     /// A record in it cannot be decoded.
     #[error("record at offset {0}: {1}")]
     Record(Offset, DecodeError),
+}
+
+/// A decoded batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataBatch {
+    /// Offset of the first record.
+    pub base: Offset,
+    /// First offset after it.
+    pub next: Offset,
+    /// Leader epoch of the append.
+    pub epoch: LeaderEpoch,
+    /// Append time.
+    pub time: WallMillis,
+    /// Its records with their offsets.
+    pub entries: Vec<(Offset, Entry)>,
 }
 
 /// Encodes a batch of metadata records.
@@ -36,8 +58,12 @@ pub enum BatchFault {
 /// Panics if there is none: an empty batch has no place in the log.
 #[must_use]
 pub fn encode_records(base: Offset, epoch: LeaderEpoch, now: WallMillis, all: &[Record]) -> Bytes {
-    let values: Vec<_> = all.iter().map(|r| (None, r.encode())).collect();
-    encode(base, epoch, now, 0, &values)
+    let mut batch = BatchBuilder::new();
+    batch.base_offset(base).leader_epoch(epoch);
+    for record in all {
+        batch.push(now.0, None, Some(&record.encode()), &[]);
+    }
+    batch.build()
 }
 
 /// Encodes a batch of control records. Panics if there is none.
@@ -48,154 +74,70 @@ pub fn encode_controls(
     now: WallMillis,
     all: &[ControlRecord],
 ) -> Bytes {
-    let values: Vec<_> = all
-        .iter()
-        .map(|r| {
-            let (key, value) = r.encode();
-            (Some(key), value)
-        })
-        .collect();
-    encode(base, epoch, now, 1 << 5, &values)
+    let mut batch = BatchBuilder::new();
+    batch.base_offset(base).leader_epoch(epoch).control();
+    for record in all {
+        let (key, value) = record.encode();
+        batch.push(now.0, Some(&key), Some(&value), &[]);
+    }
+    batch.build()
 }
 
-fn encode(
-    base: Offset,
-    epoch: LeaderEpoch,
-    now: WallMillis,
-    attributes: i16,
-    records: &[(Option<Bytes>, Bytes)],
-) -> Bytes {
-    assert!(!records.is_empty(), "a batch holds at least one record");
-    let count = i32::try_from(records.len()).expect("a batch holds fewer than 2^31 records");
-    let summed = Writer::body(|w| {
-        w.i16(attributes);
-        w.i32(count - 1);
-        w.i64(now.0);
-        w.i64(now.0);
-        w.i64(-1);
-        w.i16(-1);
-        w.i32(-1);
-        w.i32(count);
-        for (delta, (key, value)) in records.iter().enumerate() {
-            let body = Writer::body(|w| {
-                w.i8(0);
-                w.zigzag(0);
-                w.zigzag(i32::try_from(delta).expect("below the count"));
-                for part in [key.as_ref(), Some(value)] {
-                    match part {
-                        None => w.zigzag(-1),
-                        Some(bytes) => {
-                            w.zigzag(i32::try_from(bytes.len()).expect("records are small"));
-                            w.raw(bytes);
-                        }
-                    }
-                }
-                w.zigzag(0);
-            });
-            w.zigzag(i32::try_from(body.len()).expect("records are small"));
-            w.raw(&body);
+/// Decodes all whole batches at the front of `bytes`; the second value says that nothing was left over.
+pub fn decode_all(bytes: &[u8]) -> Result<(Vec<MetadataBatch>, bool), BatchFault> {
+    let mut walk = BatchWalk::new(bytes);
+    let mut batches: Vec<MetadataBatch> = Vec::new();
+    for walked in walk.by_ref() {
+        match walked {
+            Walked::Batch { bytes, header, .. } => batches.push(decode(&header, bytes)?),
+            Walked::Old { offset, .. } => {
+                return Err(BatchFault::Damaged(offset, "its format is too old"));
+            }
         }
-    });
-    Writer::body(|w| {
-        w.i64(base.0);
-        w.i32(i32::try_from(summed.len() + 9).expect("a batch is below 2 GiB"));
-        w.i32(epoch.0);
-        w.i8(2);
-        w.raw(&crc32c::crc32c(&summed).to_be_bytes());
-        w.raw(&summed);
-    })
+    }
+    match walk.end() {
+        Some(WalkEnd::Complete) => Ok((batches, true)),
+        Some(WalkEnd::Corrupt { .. }) => {
+            let next = batches.last().map_or(Offset(0), |batch| batch.next);
+            Err(BatchFault::Damaged(next, "it is no batch"))
+        }
+        Some(WalkEnd::CutAt(_)) | None => Ok((batches, false)),
+    }
 }
 
-/// A decoded batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetadataBatch {
-    /// Offset of the first record.
-    pub base: Offset,
-    /// Leader epoch of the append.
-    pub epoch: LeaderEpoch,
-    /// Append time.
-    pub time: WallMillis,
-    /// Its records with their offsets.
-    pub entries: Vec<(Offset, Entry)>,
-}
-
-/// Decodes the batch at the front of `bytes`; returns it and its length. `None` if the bytes end before it does.
-pub fn decode_front(bytes: &[u8]) -> Result<Option<(MetadataBatch, usize)>, BatchFault> {
-    let mut head = Reader::new(bytes);
-    let (Ok(base), Ok(length)) = (head.i64(), head.i32()) else {
-        return Ok(None);
-    };
-    let base = Offset(base);
-    let damaged = |what| BatchFault::Damaged(base, what);
-    let length = usize::try_from(length)
-        .ok()
-        .filter(|l| *l >= 49)
-        .ok_or(damaged("its length cannot be"))?;
-    let Ok(body) = head.take(length) else {
-        return Ok(None);
-    };
-    let batch = decode_body(base, body)?;
-    Ok(Some((batch, 12 + length)))
-}
-
-fn decode_body(base: Offset, body: &[u8]) -> Result<MetadataBatch, BatchFault> {
-    let damaged = |what| BatchFault::Damaged(base, what);
-    let cut = |_| BatchFault::Damaged(base, "it is cut short");
-    let mut r = Reader::new(body);
-    let epoch = LeaderEpoch(r.i32().map_err(cut)?);
-    if r.i8().map_err(cut)? != 2 {
-        return Err(damaged("its magic is not 2"));
+fn decode(
+    header: &crate::wire::batch::BatchHeader,
+    bytes: &[u8],
+) -> Result<MetadataBatch, BatchFault> {
+    let base = header.base_offset;
+    if !is_valid(bytes) {
+        return Err(BatchFault::Damaged(base, "its checksum is wrong"));
     }
-    let crc = r.i32().map_err(cut)?.cast_unsigned();
-    if crc != crc32c::crc32c(r.remaining()) {
-        return Err(damaged("its checksum is wrong"));
+    if header.codec() != Some(Codec::None) {
+        return Err(BatchFault::Damaged(base, "it is compressed"));
     }
-    let attributes = r.i16().map_err(cut)?;
-    if attributes & 0b111 != 0 {
-        return Err(damaged("it is compressed"));
-    }
-    let _last_delta = r.i32().map_err(cut)?;
-    let _base_time = r.i64().map_err(cut)?;
-    let time = WallMillis(r.i64().map_err(cut)?);
-    r.take(14).map_err(cut)?;
-    let count = r.i32().map_err(cut)?;
     let mut entries = Vec::new();
-    for _ in 0..count {
-        let (delta, key, value) = decode_parts(&mut r).map_err(|e| BatchFault::Record(base, e))?;
-        let offset = Offset(base.0.saturating_add(i64::from(delta)));
-        let entry = if attributes & (1 << 5) == 0 {
-            Record::decode(value).map(Entry::Data)
+    let body = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+    for record in Records::new(body) {
+        let record = record.map_err(|fault| BatchFault::Framing(base, fault))?;
+        let offset = Offset(base.0.saturating_add(i64::from(record.offset_delta)));
+        let value = record.value.unwrap_or_default();
+        let entry = if header.is_control() {
+            ControlRecord::decode(record.key.unwrap_or_default(), value).map(Entry::Control)
         } else {
-            ControlRecord::decode(key, value).map(Entry::Control)
+            Record::decode(value).map(Entry::Data)
         };
-        entries.push((offset, entry.map_err(|e| BatchFault::Record(offset, e))?));
+        let entry = entry.map_err(|fault| BatchFault::Record(offset, fault))?;
+        entries.push((offset, entry));
     }
-    if !r.remaining().is_empty() {
-        return Err(damaged("bytes follow its last record"));
+    if i32::try_from(entries.len()) != Ok(header.record_count) {
+        return Err(BatchFault::Damaged(base, "its count is wrong"));
     }
     Ok(MetadataBatch {
         base,
-        epoch,
-        time,
+        next: header.next_offset(),
+        epoch: header.leader_epoch,
+        time: WallMillis(header.max_timestamp),
         entries,
     })
-}
-
-/// Offset delta, key (empty if null) and value (empty if null) of one record.
-fn decode_parts<'a>(r: &mut Reader<'a>) -> Result<(i32, &'a [u8], &'a [u8]), DecodeError> {
-    let length = r.zigzag_length()?;
-    let mut r = Reader::new(r.take(length)?);
-    r.i8()?;
-    r.zigzag_long()?;
-    let delta = i32::try_from(r.zigzag_long()?).map_err(|_| DecodeError::Range("offset delta"))?;
-    let mut part = || -> Result<&'a [u8], DecodeError> {
-        match r.zigzag_long()? {
-            -1 => Ok(&[]),
-            length => {
-                let fits = usize::try_from(length).map_err(|_| DecodeError::Length(length))?;
-                r.take(fits)
-            }
-        }
-    };
-    Ok((delta, part()?, part()?))
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::control::{Voter, VoterEndpoint};
+use super::controller::features_of_new_cluster;
 use super::features;
 use super::layout;
 use super::properties::MetaProperties;
 use super::quorum::QuorumState;
-use super::record::{FeatureLevel, Record};
 use super::snapshot::encode_snapshot;
 use crate::effect::RelPath;
 use crate::types::{DirectoryId, LeaderEpoch, NodeId, Offset, TopicId, WallMillis};
@@ -52,15 +52,7 @@ pub fn plan_format(spec: &FormatSpec) -> Vec<NewFile> {
         endpoints: vec![spec.controller.clone()],
         kraft_versions: (0, features::KRAFT_VERSION),
     }];
-    let bootstrap: Vec<Record> = features::OF_NEW_CLUSTER
-        .iter()
-        .map(|(name, level)| {
-            Record::FeatureLevel(FeatureLevel {
-                name: (*name).into(),
-                level: *level,
-            })
-        })
-        .collect();
+    let bootstrap = features_of_new_cluster();
     let properties = MetaProperties {
         cluster_id: spec.cluster_id.to_string(),
         node_id: spec.node_id,

@@ -3,6 +3,7 @@
 pub mod batch;
 mod broker_config;
 pub mod control;
+pub mod controller;
 pub mod features;
 pub mod format;
 mod image;
@@ -10,6 +11,7 @@ pub mod layout;
 pub mod properties;
 pub mod quorum;
 pub mod record;
+mod replay;
 mod request;
 pub mod snapshot;
 pub mod topic_config;
@@ -19,6 +21,7 @@ pub use broker_config::{BrokerConfigs, LayeredValue, broker_synonyms};
 pub use image::{
     Broker, BrokerEndpoint, ConfigResource, Delta, Image, PartitionState, ProducerIdBlock, Topic,
 };
+pub use replay::{Replay, ReplayError};
 pub use request::{
     CtlReply, CtlRequest, DeletedTopic, EffectiveConfig, NewTopic, NewTopicResult, TopicRef,
 };
@@ -26,3 +29,7 @@ pub use topic_name::{
     CLUSTER_METADATA_TOPIC, TOPIC_NAME_BYTES_MAX, collision_form, is_internal_topic,
     validate_topic_name,
 };
+
+/// Log directory not chosen yet (Kafka's `DirectoryId.UNASSIGNED`).
+pub const DIRECTORY_UNASSIGNED: crate::types::DirectoryId =
+    crate::types::TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);

@@ -75,22 +75,17 @@ pub fn encode_snapshot(
 /// Decodes a whole snapshot.
 pub fn decode_snapshot(bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
     let mut snapshot = Snapshot::default();
-    let mut rest = bytes;
-    while let Some((batch, length)) = batch::decode_front(rest)? {
-        rest = rest.get(length..).unwrap_or_default();
-        for (_, entry) in batch.entries {
-            match entry {
-                Entry::Data(record) => snapshot.records.push(record),
-                Entry::Control(ControlRecord::SnapshotHeader { last_contained }) => {
-                    snapshot.last_contained = last_contained;
-                }
-                Entry::Control(ControlRecord::KRaftVersion(level)) => {
-                    snapshot.kraft_version = level;
-                }
-                Entry::Control(ControlRecord::Voters(voters)) => snapshot.voters = Some(voters),
-                Entry::Control(ControlRecord::SnapshotFooter) => return Ok(snapshot),
-                Entry::Control(ControlRecord::LeaderChange { .. } | ControlRecord::Unknown(_)) => {}
+    let (batches, _) = batch::decode_all(bytes)?;
+    for (_, entry) in batches.into_iter().flat_map(|batch| batch.entries) {
+        match entry {
+            Entry::Data(record) => snapshot.records.push(record),
+            Entry::Control(ControlRecord::SnapshotHeader { last_contained }) => {
+                snapshot.last_contained = last_contained;
             }
+            Entry::Control(ControlRecord::KRaftVersion(level)) => snapshot.kraft_version = level,
+            Entry::Control(ControlRecord::Voters(voters)) => snapshot.voters = Some(voters),
+            Entry::Control(ControlRecord::SnapshotFooter) => return Ok(snapshot),
+            Entry::Control(ControlRecord::LeaderChange { .. } | ControlRecord::Unknown(_)) => {}
         }
     }
     Err(SnapshotError::Unfinished)

@@ -158,7 +158,7 @@ impl Shard {
         let Op::Fetch(fetch) = &op else {
             unreachable!("looked up as a fetch")
         };
-        let at_once = self.is_stopping() || self.waiting.parked() >= PARKED_FETCHES_MAX;
+        let at_once = self.is_stopping() || self.waiting.parked.count() >= PARKED_FETCHES_MAX;
         let look = fetch.look(now, &mut self.table, at_once);
         let deadline = fetch.deadline;
         self.waiting.put_back(work, op);
@@ -181,7 +181,7 @@ impl Shard {
                 self.waiting.await_all(work, &scans);
             }
             Look::Park(owners) => {
-                self.waiting.park(work, owners);
+                self.waiting.parked.park(work, owners);
                 self.waiting.set_deadline(work, deadline);
             }
         }
@@ -317,7 +317,7 @@ impl Shard {
                 self.finish_produce(wait.op, out);
             }
         }
-        self.dirty.extend(self.waiting.readers(owner));
+        self.dirty.extend(self.waiting.parked.readers(owner));
     }
 
     /// A partition is gone: what waits for it is answered so.
@@ -330,7 +330,7 @@ impl Shard {
                 self.finish_produce(wait.op, out);
             }
         }
-        self.dirty.extend(self.waiting.readers(owner));
+        self.dirty.extend(self.waiting.parked.readers(owner));
         for what in self.waiting.owed_by(owner) {
             match what {
                 Awaited::Scan(scan) => self.on_scan(owner, scan, true),

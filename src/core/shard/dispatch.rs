@@ -1,7 +1,7 @@
 //! From a frame to the API it asks for, and from an API's answer to a frame. The one place that knows all APIs served.
 
 use bytes::Bytes;
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::{Encodable, Request};
 
 use super::Shard;
 use crate::api::context::ApiContext;
@@ -18,6 +18,7 @@ use crate::input::Effects;
 use crate::session::{Admitted, ReplySlot};
 use crate::types::Now;
 use crate::wire::frame::{self, FrameError, RequestHeader};
+use crate::wire::guard::decode_request;
 use crate::wire::versions;
 
 /// Where an answer goes and in which form.
@@ -229,8 +230,8 @@ impl Shard {
     }
 }
 
-fn decode<T: Decodable>(asked: Asked, mut body: Bytes) -> Result<T, String> {
-    T::decode(&mut body, asked.version).map_err(|error| error.to_string())
+fn decode<T: Request>(asked: Asked, body: Bytes) -> Result<T, String> {
+    decode_request(asked.version, body).map_err(|error| error.to_string())
 }
 
 fn of_frame_error(error: FrameError) -> Close {

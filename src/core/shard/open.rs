@@ -13,8 +13,8 @@ use std::sync::Arc;
 use super::{Phase, Shard};
 use crate::effect::{DiskOk, DiskOp, DiskResult, Effect, Note};
 use crate::input::{CoreMsg, Effects};
-use crate::log::{Durability, LogConfig, checkpoint, layout};
-use crate::metadata::topic_config::{self, TopicConfigs};
+use crate::log::{checkpoint, layout};
+use crate::metadata::topic_config::TopicConfigs;
 use crate::metadata::{BrokerConfigs, CLUSTER_METADATA_TOPIC, ConfigResource, Delta, Image};
 use crate::partition::{Partition, PartitionConfig, PartitionSpec};
 use crate::types::limits::SMALL_FILE_BYTES_MAX;
@@ -264,11 +264,10 @@ impl Shard {
             let broker = BrokerConfigs::new(&self.config.broker, image, self.config.node_id);
             self.topic_configs
                 .insert(id, TopicConfigs::resolve(overrides, &broker));
-            let config = self.partition_config(id);
             for index in 0..topic.partitions.len() {
                 let index = PartitionIndex(i32::try_from(index).expect("fits 31 bits"));
                 if let Some(owner) = self.table.find(id, index) {
-                    let config = config.clone();
+                    let config = self.partition_config(id, index);
                     self.with_tenant(owner, out, |partition, _| partition.set_config(config));
                 }
             }
@@ -299,7 +298,7 @@ impl Shard {
             };
             let spec = PartitionSpec {
                 topic_id: id,
-                config: self.partition_config(id),
+                config: self.partition_config(id, index),
                 clean: self.opening.clean,
                 recovery_point: self
                     .opening
@@ -320,25 +319,12 @@ impl Shard {
     }
 
     /// A partition's share of its topic's configs.
-    fn partition_config(&self, id: TopicId) -> PartitionConfig {
+    fn partition_config(&self, id: TopicId, index: PartitionIndex) -> PartitionConfig {
         let Some(topic) = self.topic_configs.get(&id) else {
             return PartitionConfig::default();
         };
         PartitionConfig {
-            log: LogConfig {
-                segment_bytes: u64::from(topic.segment_bytes),
-                segment_ms: topic.segment_time,
-                segment_jitter_ms: Millis(0),
-                index_interval_bytes: u64::from(topic.index_interval_bytes),
-                index_bytes_max: u64::from(topic.segment_index_bytes),
-                flush_messages: topic.flush_records,
-                flush_ms: topic.flush_interval,
-                durability: match topic.durability {
-                    topic_config::Durability::Flushed => Durability::Flushed,
-                    topic_config::Durability::Written => Durability::Written,
-                },
-                file_delete_delay_ms: topic.file_delete_delay,
-            },
+            log: topic.log_config(segment_jitter(id, index, topic.segment_jitter)),
             producer_id_expiration_ms: self.config.producer_id_expiration_ms,
         }
     }
@@ -397,7 +383,7 @@ impl Shard {
             Self::note(out, Note::Ready);
         }
         // Topics that were removed or created change what waiting fetches see.
-        self.dirty.extend(self.waiting.all_parked());
+        self.dirty.extend(self.waiting.parked.all());
         self.next_publication(now, out);
     }
 
@@ -435,4 +421,16 @@ impl Shard {
             );
         }
     }
+}
+
+/// A number below `segment.jitter.ms`, the same for a partition at every start: partitions that were made together do not roll
+/// together.
+fn segment_jitter(id: TopicId, index: PartitionIndex, max: Millis) -> Millis {
+    let mut bytes = id.0.to_vec();
+    bytes.extend(index.0.to_be_bytes());
+    Millis(
+        u64::from(crc32c::crc32c(&bytes))
+            .checked_rem(max.0)
+            .unwrap_or(0),
+    )
 }

@@ -31,7 +31,7 @@ impl Shard {
         self.phase = Phase::Stopping;
         self.stopping = Stopping::Draining;
         self.sessions.quiesce();
-        self.dirty.extend(self.waiting.all_parked());
+        self.dirty.extend(self.waiting.parked.all());
         Self::note(
             out,
             Note::Info("stopping: finishing requests under way".to_string()),

@@ -11,6 +11,7 @@ use super::dispatch::Asked;
 use crate::api::k00_produce::{Place, Produce, Wait};
 use crate::api::k01_fetch::Fetch;
 use crate::api::k02_list_offsets::ListOffsets;
+use crate::fetch::Parked;
 use crate::log::{ReadId, ScanId};
 use crate::session::ReplySlot;
 use crate::types::{ConnId, Monotonic, Offset, OwnerId, WorkId};
@@ -37,7 +38,6 @@ pub(super) struct Open {
     /// `None` while it is being worked on.
     pub(super) op: Option<Op>,
     deadline: Option<Monotonic>,
-    parked_on: Vec<OwnerId>,
     awaits: usize,
 }
 
@@ -57,9 +57,9 @@ pub(super) struct Waiting {
     by_conn: BTreeMap<ConnId, BTreeSet<WorkId>>,
     deadlines: BTreeSet<(Monotonic, WorkId)>,
     acks: BTreeMap<OwnerId, VecDeque<AckWait>>,
-    readers: BTreeMap<OwnerId, BTreeSet<WorkId>>,
     awaited: BTreeMap<(OwnerId, Awaited), Vec<WorkId>>,
-    parked: usize,
+    /// Fetches that wait for new data.
+    pub(super) parked: Parked,
 }
 
 impl Waiting {
@@ -71,7 +71,6 @@ impl Waiting {
             slot,
             op: Some(op),
             deadline: None,
-            parked_on: Vec::new(),
             awaits: 0,
         };
         self.ops.insert(id, open);
@@ -98,7 +97,7 @@ impl Waiting {
 
     /// Ends an operation and takes it off every list but the acks', which skip what is gone.
     pub(super) fn remove(&mut self, id: WorkId) -> Option<Open> {
-        self.unpark(id);
+        self.parked.unpark(id);
         let open = self.ops.remove(&id)?;
         if let Some(deadline) = open.deadline {
             self.deadlines.remove(&(deadline, id));
@@ -191,62 +190,9 @@ impl Waiting {
             .any(|open| matches!(open.op, Some(Op::Produce(_))))
     }
 
-    /// Parks a fetch on its partitions; replaces where it was parked before.
-    pub(super) fn park(&mut self, id: WorkId, owners: Vec<OwnerId>) {
-        self.unpark(id);
-        for owner in &owners {
-            self.readers.entry(*owner).or_default().insert(id);
-        }
-        if let Some(open) = self.ops.get_mut(&id) {
-            open.parked_on = owners;
-            self.parked += 1;
-        }
-    }
-
-    /// Fetches parked now.
-    pub(super) fn parked(&self) -> usize {
-        self.parked
-    }
-
-    fn unpark(&mut self, id: WorkId) {
-        let Some(open) = self.ops.get_mut(&id) else {
-            return;
-        };
-        let owners = std::mem::take(&mut open.parked_on);
-        if owners.is_empty() {
-            return;
-        }
-        self.parked -= 1;
-        for owner in owners {
-            if let Some(ids) = self.readers.get_mut(&owner) {
-                ids.remove(&id);
-                if ids.is_empty() {
-                    self.readers.remove(&owner);
-                }
-            }
-        }
-    }
-
-    /// The fetches parked on a partition.
-    pub(super) fn readers(&self, owner: OwnerId) -> Vec<WorkId> {
-        self.readers
-            .get(&owner)
-            .map(|ids| ids.iter().copied().collect())
-            .unwrap_or_default()
-    }
-
-    /// Every fetch that is parked anywhere.
-    pub(super) fn all_parked(&self) -> Vec<WorkId> {
-        let parked = self
-            .ops
-            .iter()
-            .filter(|(_, open)| !open.parked_on.is_empty());
-        parked.map(|(&id, _)| id).collect()
-    }
-
     /// An operation goes on when all of these are done.
     pub(super) fn await_all(&mut self, id: WorkId, what: &[(OwnerId, Awaited)]) {
-        self.unpark(id);
+        self.parked.unpark(id);
         for one in what {
             self.awaited.entry(*one).or_default().push(id);
         }

@@ -48,6 +48,10 @@ pub const PREALLOCATE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A request body that needs rewriting before it can be decoded (malformed texts) is not rewritten above this.
 pub const REPAIR_BYTES_MAX: usize = 1024 * 1024;
+/// Requests that wait for the controller; one more is answered with a time-out at once.
+pub const CTL_REQUESTS_MAX: usize = 1024;
+/// Independent records in one batch of the metadata log.
+pub const METADATA_RECORDS_PER_BATCH: usize = 1000;
 /// Elements that the arrays of one request may hold together.
 pub const REQUEST_ELEMENTS_MAX: usize = 1_000_000;
 /// Answers handed over and not yet taken by the kernel, per connection; beyond it the connection is not read.

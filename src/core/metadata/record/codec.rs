@@ -131,28 +131,6 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Varint)
     }
 
-    /// A signed variable-length integer as record batches use it (zigzag), at most 64 bits.
-    pub(crate) fn zigzag_long(&mut self) -> Read<i64> {
-        let mut value: u64 = 0;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array::<1>()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()));
-            }
-        }
-        Err(DecodeError::Varint)
-    }
-
-    /// A zigzag length that the bytes left can hold.
-    pub(crate) fn zigzag_length(&mut self) -> Read<usize> {
-        let length = self.zigzag_long()?;
-        usize::try_from(length)
-            .ok()
-            .filter(|l| *l <= self.rest.len())
-            .ok_or(DecodeError::Length(length))
-    }
-
     /// A compact length: 0 is null, else the length plus one; never more than the bytes left.
     fn compact_length(&mut self) -> Read<Option<usize>> {
         let raw = self.varint()?;
@@ -276,11 +254,6 @@ impl Writer {
             value >>= 7;
         }
         self.out.put_slice(&[low_seven(value)]);
-    }
-
-    /// A signed variable-length integer as record batches use it (zigzag).
-    pub(crate) fn zigzag(&mut self, value: i32) {
-        self.varint(((value << 1) ^ (value >> 31)).cast_unsigned());
     }
 
     fn compact_length(&mut self, length: usize) {

@@ -1,0 +1,94 @@
+//! The connections of a shard by handle.
+//!
+//! Invariant: a handle is never used again; its low bits name a slot, the rest counts connections.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use onrush_core::types::ConnId;
+
+use super::conn::Conn;
+
+/// Bits of a handle that name the slot: a million connections per shard.
+const SLOT_BITS: u32 = 20;
+
+/// Slots for connections.
+#[derive(Default)]
+pub(super) struct Table {
+    slots: Vec<Option<Box<Conn>>>,
+    free: Vec<usize>,
+    serial: u64,
+    per_ip: HashMap<IpAddr, usize>,
+    alive: usize,
+}
+
+impl Table {
+    /// The connection, dead ones included.
+    pub(super) fn get(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let slot = self.slots.get_mut(slot_of(id))?.as_deref_mut()?;
+        (slot.id == id).then_some(slot)
+    }
+
+    /// A handle for a new connection; `None` when all slots are taken.
+    pub(super) fn reserve(&mut self) -> Option<ConnId> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.slots.len() < 1 << SLOT_BITS => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+            None => return None,
+        };
+        self.serial += 1;
+        Some(ConnId(self.serial << SLOT_BITS | slot as u64))
+    }
+
+    /// Puts a connection into the slot of its handle.
+    pub(super) fn insert(&mut self, conn: Conn) {
+        *self.per_ip.entry(conn.peer).or_default() += 1;
+        self.alive += 1;
+        let slot = slot_of(conn.id);
+        assert!(self.slots[slot].is_none(), "a reserved slot is empty");
+        self.slots[slot] = Some(Box::new(conn));
+    }
+
+    /// A connection died: it no longer counts.
+    pub(super) fn died(&mut self, peer: IpAddr) {
+        self.alive -= 1;
+        if let Some(count) = self.per_ip.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_ip.remove(&peer);
+            }
+        }
+    }
+
+    /// Frees a dead connection's slot.
+    pub(super) fn remove(&mut self, id: ConnId) {
+        if self.get(id).is_some() {
+            self.slots[slot_of(id)] = None;
+            self.free.push(slot_of(id));
+        }
+    }
+
+    /// Living connections.
+    #[must_use]
+    pub(super) fn alive(&self) -> usize {
+        self.alive
+    }
+
+    /// Living connections from one address.
+    #[must_use]
+    pub(super) fn alive_from(&self, peer: IpAddr) -> usize {
+        self.per_ip.get(&peer).copied().unwrap_or(0)
+    }
+
+    /// All connections in the order of their slots, dead ones included.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Conn> {
+        self.slots.iter().filter_map(Option::as_deref)
+    }
+}
+
+fn slot_of(id: ConnId) -> usize {
+    (id.0 & ((1 << SLOT_BITS) - 1)) as usize
+}

@@ -1,0 +1,432 @@
+//! The rounds of one core; see the parent module for the structure and its invariants.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
+
+use onrush_core::effect::{Effect, Gather, Note, Part};
+use onrush_core::input::{CoreMsg, Effects, Input};
+use onrush_core::types::{Monotonic, WorkId};
+
+use super::{CoreSpec, Machine, NoteSink, Outcome};
+use crate::io::clock::Clock;
+use crate::io::pool::Pool;
+use crate::io::ring::{Done, Keep, OpId, Ring};
+use crate::io::wake::{Event, IdleEvent};
+use crate::mesh::{MeshEnd, Sleeper};
+use crate::net::{self, Net, NetOp, OutPart};
+use crate::store::{self, Store, StoreOp};
+
+/// Completions taken in one round.
+const COMPLETIONS_PER_ROUND: usize = 1024;
+/// Messages from other cores taken in one round.
+const MESSAGES_PER_ROUND: usize = 4096;
+/// Steps of one round; the rest follows in the next, after new completions.
+const STEPS_PER_ROUND: usize = 4096;
+/// Empty rounds before the core sleeps in glommio instead of its own ring.
+const EMPTY_ROUNDS: u32 = 5;
+/// Longest sleep in the core's own ring, where glommio's events do not reach it.
+const RING_SLEEP_MAX: Duration = Duration::from_millis(1);
+/// A forced turn of the executor: glommio may park with runnable tasks unless an event of its own is coming.
+const FORCED_TURN: Duration = Duration::from_micros(1);
+/// Workers of the kernel for one ring.
+const WORKERS_MAX: u32 = 16;
+/// How long the end waits for responses and messages that were handed over.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+/// What an operation of the ring was about.
+#[derive(Clone, Debug)]
+enum Tag {
+    Net(NetOp),
+    Store(StoreOp),
+    /// Somebody without a ring woke us.
+    Woken,
+    /// The deadline that was armed.
+    Timer(Monotonic),
+}
+
+impl From<NetOp> for Tag {
+    fn from(op: NetOp) -> Self {
+        Self::Net(op)
+    }
+}
+
+impl From<StoreOp> for Tag {
+    fn from(op: StoreOp) -> Self {
+        Self::Store(op)
+    }
+}
+
+/// One core.
+pub(super) struct Pump<M> {
+    machine: M,
+    // Before the pool: operations in flight hold its memory.
+    ring: Ring<Tag>,
+    net: Net,
+    store: Store,
+    pool: Pool,
+    mesh: MeshEnd,
+    own: Arc<Sleeper>,
+    woken: Keep,
+    idle: IdleEvent,
+    clock: Clock,
+    sink: NoteSink,
+    inbox: VecDeque<Input>,
+    again: VecDeque<WorkId>,
+    effects: Effects,
+    completions: Vec<Done<Tag>>,
+    notes: Vec<Note>,
+    wake_at: Option<Monotonic>,
+    armed: Option<(Monotonic, OpId)>,
+    stop_wanted: Arc<AtomicBool>,
+    stop_given: bool,
+    outcome: Option<Outcome>,
+}
+
+/// The parts of a pump that network and store work with, borrowed apart from each other.
+macro_rules! net_cx {
+    ($pump:expr) => {
+        &mut net::Cx {
+            ring: &mut $pump.ring,
+            pool: &mut $pump.pool,
+            inbox: &mut $pump.inbox,
+            notes: &mut $pump.notes,
+            now: $pump.clock.mono(),
+        }
+    };
+}
+macro_rules! store_cx {
+    ($pump:expr) => {
+        &mut store::Cx {
+            ring: &mut $pump.ring,
+            pool: &mut $pump.pool,
+            inbox: &mut $pump.inbox,
+            notes: &mut $pump.notes,
+        }
+    };
+}
+
+impl<M: Machine> Pump<M> {
+    /// Sets everything up on the core's own thread; `others` are the CPUs for its helpers.
+    ///
+    /// Errors: a sentence that says what the system refuses.
+    pub(super) fn new<F>(
+        spec: CoreSpec<F>,
+        stop_wanted: Arc<AtomicBool>,
+        others: &[usize],
+    ) -> Result<Self, String>
+    where
+        F: FnOnce() -> M,
+    {
+        let own = Arc::clone(spec.mesh.own());
+        let mut ring = Ring::new()?;
+        let mut notes = Vec::new();
+        if let Err(error) = ring.bound_workers(WORKERS_MAX, others) {
+            notes.push(Note::Warn(format!(
+                "the kernel's I/O workers stay unbounded: {error}"
+            )));
+        }
+        let fail = |what: &str, error: std::io::Error| format!("{what} of {}: {error}", spec.name);
+        let idle = IdleEvent::new().map_err(|e| fail("the idle event", e))?;
+        ring.register_event(idle.event())
+            .map_err(|e| fail("the ring's event", e))?;
+        ring.signal_completions(false);
+        let event = own.wake().event().try_clone();
+        let woken: Rc<Event> = Rc::new(event.map_err(|e| fail("the wake-up event", e))?);
+        ring.read_event(woken.clone(), Tag::Woken);
+        let helper = format!("{}-files", spec.name);
+        let store = Store::start(&helper, spec.dir, others.to_vec(), Arc::clone(&own))
+            .map_err(|e| fail("the helper thread", e))?;
+        own.wake().publish_ring(Some(ring.fd()));
+        Ok(Self {
+            machine: (spec.machine)(),
+            ring,
+            net: Net::new(spec.listeners, spec.limits),
+            store,
+            pool: Pool::new(),
+            mesh: spec.mesh,
+            own,
+            woken,
+            idle,
+            clock: spec.clock,
+            sink: spec.notes,
+            inbox: VecDeque::from([Input::Start]),
+            again: VecDeque::new(),
+            effects: Effects::new(),
+            completions: Vec::new(),
+            notes,
+            wake_at: None,
+            armed: None,
+            stop_wanted,
+            stop_given: false,
+            outcome: None,
+        })
+    }
+
+    /// Runs until the machine stops or halts.
+    pub(super) async fn run(mut self) -> Outcome {
+        let mut empty = 0;
+        loop {
+            let worked = self.round();
+            if let Some(outcome) = self.outcome.take() {
+                self.farewell();
+                return outcome;
+            }
+            if glommio::executor().need_preempt() {
+                glommio::timer::sleep(FORCED_TURN).await;
+                continue;
+            }
+            if worked || self.has_more() {
+                empty = 0;
+                continue;
+            }
+            empty += 1;
+            if empty < EMPTY_ROUNDS {
+                self.sleep_in_ring();
+            } else {
+                self.sleep_in_executor().await;
+            }
+        }
+    }
+
+    /// True if there is work that no completion will announce.
+    fn has_more(&self) -> bool {
+        !self.again.is_empty() || !self.inbox.is_empty() || self.net.is_runnable()
+    }
+
+    /// True if somebody else left something for us.
+    fn is_called(&self) -> bool {
+        !self.mesh.is_empty()
+            || !self.store.is_quiet()
+            || (!self.stop_given && self.stop_wanted.load(Ordering::SeqCst))
+    }
+
+    /// One round. True if anything happened.
+    fn round(&mut self) -> bool {
+        let mut worked = self.take_completions() > 0;
+        worked |= self.store.poll(store_cx!(self)) > 0;
+        worked |= self.take_messages() > 0;
+        if !self.stop_given && self.stop_wanted.load(Ordering::Relaxed) {
+            self.stop_given = true;
+            self.inbox.push_back(Input::Stop);
+        }
+        if self.wake_at.is_some_and(|at| at <= self.clock.mono()) {
+            self.wake_at = None;
+            self.inbox.push_back(Input::Tick);
+        }
+        worked |= self.step_all();
+        self.net.hold_back(self.mesh.is_backed_up(), net_cx!(self));
+        self.net.tick(net_cx!(self));
+        self.store.flush();
+        self.wake_peers();
+        for note in self.notes.drain(..) {
+            (self.sink)(note);
+        }
+        self.ring.submit();
+        worked
+    }
+
+    fn take_completions(&mut self) -> usize {
+        let count = self
+            .ring
+            .drain(&mut self.completions, COMPLETIONS_PER_ROUND);
+        let mut completions = std::mem::take(&mut self.completions);
+        for mut done in completions.drain(..) {
+            match std::mem::replace(&mut done.tag, Tag::Woken) {
+                Tag::Net(op) => self.net.on_done(op, done, net_cx!(self)),
+                Tag::Store(op) => self.store.on_done(op, done, store_cx!(self)),
+                Tag::Woken => {
+                    self.ring.read_event(Rc::clone(&self.woken), Tag::Woken);
+                }
+                Tag::Timer(at) => {
+                    if self.armed.is_some_and(|(armed, _)| armed == at) {
+                        self.armed = None;
+                    }
+                }
+            }
+        }
+        self.completions = completions;
+        count
+    }
+
+    fn take_messages(&mut self) -> usize {
+        let mut count = 0;
+        while count < MESSAGES_PER_ROUND {
+            let Some((from, msg)) = self.mesh.receive() else {
+                break;
+            };
+            self.inbox.push_back(Input::Mesh { from, msg });
+            count += 1;
+        }
+        count
+    }
+
+    /// Steps the machine with all that is ready, then with the work that asked to go on.
+    fn step_all(&mut self) -> bool {
+        let mut steps = 0;
+        while self.outcome.is_none() && steps < STEPS_PER_ROUND {
+            let Some(input) = self.inbox.pop_front() else {
+                break;
+            };
+            self.step(input);
+            steps += 1;
+        }
+        if self.inbox.is_empty() {
+            for _ in 0..self.again.len() {
+                if self.outcome.is_some() {
+                    break;
+                }
+                if let Some(work) = self.again.pop_front() {
+                    self.step(Input::Again { work });
+                    steps += 1;
+                }
+            }
+        }
+        steps > 0
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.machine.step(self.clock.now(), input, &mut effects);
+        for effect in effects.drain(..) {
+            self.execute(effect);
+        }
+        self.effects = effects;
+    }
+
+    fn execute(&mut self, effect: Effect<CoreMsg>) {
+        match effect {
+            Effect::Disk { op, token } => self.store.execute(token, op, store_cx!(self)),
+            Effect::Send { conn, gather } => {
+                if self.net.is_open(conn) {
+                    let parts = resolve(&mut self.store, gather);
+                    self.net.send(conn, parts, net_cx!(self));
+                }
+            }
+            Effect::ReadNext { conn } => self.net.read_next(conn, net_cx!(self)),
+            Effect::Close { conn, why } => self.net.close(conn, &why, net_cx!(self)),
+            Effect::Mesh { core, msg } => self.mesh.send(core, msg),
+            Effect::Wake { at } => {
+                self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
+            }
+            Effect::Again { work } => self.again.push_back(work),
+            Effect::Note(note) => {
+                if note == Note::Ready {
+                    self.net.open();
+                }
+                self.notes.push(note);
+            }
+            Effect::Halt(why) => self.end(Outcome::Halted(why)),
+            Effect::Stopped => self.end(Outcome::Stopped),
+        }
+    }
+
+    /// The first end counts.
+    fn end(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+    }
+
+    fn wake_peers(&mut self) {
+        let ring = &mut self.ring;
+        self.mesh.flush(|sleeper| match sleeper.wake().ring() {
+            Some(other) => ring.wake(other),
+            None => sleeper.wake().event().signal(),
+        });
+    }
+
+    /// The next moment at which something is to be done without being asked.
+    fn deadline(&self) -> Option<Monotonic> {
+        match (self.wake_at, self.net.deadline()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn sleep_in_ring(&mut self) {
+        let at_most = self.deadline().map_or(RING_SLEEP_MAX, |at| {
+            self.clock.until(at).min(RING_SLEEP_MAX)
+        });
+        self.own.fall_asleep();
+        if !self.is_called() && !self.ring.has_completions() {
+            self.ring.submit_and_wait(at_most);
+        }
+        self.own.rise();
+    }
+
+    async fn sleep_in_executor(&mut self) {
+        self.arm_timer();
+        self.ring.signal_completions(true);
+        self.own.fall_asleep();
+        fence(Ordering::SeqCst);
+        self.ring.submit();
+        if !self.is_called() && !self.ring.has_completions() {
+            self.idle.wait().await;
+        }
+        self.own.rise();
+        self.ring.signal_completions(false);
+    }
+
+    /// Sees to it that a completion comes at the next deadline.
+    fn arm_timer(&mut self) {
+        let Some(at) = self.deadline() else {
+            return;
+        };
+        if let Some((armed, op)) = self.armed {
+            if armed <= at {
+                return;
+            }
+            self.ring.cancel(op);
+        }
+        let op = self.ring.timeout(self.clock.until(at), Tag::Timer(at));
+        self.armed = Some((at, op));
+    }
+
+    /// Lets messages to other cores and responses leave that were handed over before the end.
+    fn farewell(&mut self) {
+        let until = self.clock.mono().0 + u64::try_from(FAREWELL_MAX.as_nanos()).unwrap_or(0);
+        while (self.mesh.is_backed_up() || self.net.is_sending()) && self.clock.mono().0 < until {
+            self.take_completions();
+            // Nobody is stepped any more.
+            self.inbox.clear();
+            self.net.tick(net_cx!(self));
+            self.wake_peers();
+            self.ring.submit_and_wait(RING_SLEEP_MAX);
+        }
+        self.wake_peers();
+        self.ring.submit();
+        for note in self.notes.drain(..) {
+            (self.sink)(note);
+        }
+        self.own.wake().publish_ring(None);
+    }
+}
+
+/// Finds the memory and the files that a gather names.
+fn resolve(store: &mut Store, gather: Gather) -> Vec<OutPart> {
+    let mut parts = Vec::with_capacity(gather.parts.len());
+    for part in gather.parts {
+        match part {
+            Part::Head(bytes) => parts.push(OutPart::Bytes(bytes)),
+            Part::Tail {
+                file,
+                position,
+                len,
+            } => {
+                let slices = store.tail_slices(file, position, len);
+                parts.extend(slices.into_iter().map(OutPart::Bytes));
+            }
+            Part::Extent {
+                file,
+                position,
+                len,
+            } => parts.push(OutPart::File {
+                file: store.splice_source(file),
+                position: position.0,
+                bytes: u64::from(len),
+            }),
+        }
+    }
+    parts
+}

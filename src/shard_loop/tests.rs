@@ -1,0 +1,408 @@
+//! A core with a toy machine over loopback: what clients see of the network, the files and the end.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use onrush_core::effect::{Close, DiskOk, DiskOp, DiskOut, Effect, Gather, Note, Part};
+use onrush_core::input::{CoreMsg, Effects, Input};
+use onrush_core::types::{
+    ConnId, CoreId, FileId, Millis, Monotonic, Now, Offset, OwnerId, Position, Token, WorkId,
+};
+
+use super::*;
+use crate::io::socket::SocketBuffers;
+
+/// Longest that a test waits for anything: far beyond what a healthy machine needs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Core {
+    address: SocketAddr,
+    handle: CoreHandle,
+    done: Receiver<(CoreId, Outcome)>,
+    notes: Receiver<Note>,
+    dir: tempfile::TempDir,
+}
+
+impl Core {
+    fn start<M: Machine + 'static>(
+        limits: NetLimits,
+        machine: impl FnOnce() -> M + Send + 'static,
+    ) -> Self {
+        let mut mesh = crate::mesh::connect(1).expect("descriptors are there");
+        Self::start_with(limits, mesh.pop().expect("one end"), machine)
+    }
+
+    fn start_with<M: Machine + 'static>(
+        limits: NetLimits,
+        mesh: MeshEnd,
+        machine: impl FnOnce() -> M + Send + 'static,
+    ) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::bind(any, SocketBuffers::default()).expect("binds");
+        let address = listener.local_addr();
+        let (done_in, done) = channel();
+        let (notes_in, notes) = channel();
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let handle = run_core(CoreSpec {
+            name: String::from("toy"),
+            cpu: allowed_cpus().first().copied(),
+            machine,
+            mesh,
+            listeners: vec![listener],
+            dir: dir.path().to_owned(),
+            limits,
+            clock: Clock::start(),
+            notes: Box::new(move |note| drop(notes_in.send(note))),
+            done: done_in,
+        })
+        .expect("a thread is there");
+        Self {
+            address,
+            handle,
+            done,
+            notes,
+            dir,
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+        stream
+    }
+
+    fn wait_note(&self, wanted: &Note) {
+        let until = Instant::now() + PATIENCE;
+        while let Ok(note) = self
+            .notes
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
+            if note == *wanted {
+                return;
+            }
+        }
+        panic!("the note {wanted:?} does not come");
+    }
+
+    fn end(self) -> Outcome {
+        self.handle.stopper().stop();
+        let (core, outcome) = self.done.recv_timeout(PATIENCE).expect("the core ends");
+        assert_eq!(core, CoreId(0));
+        self.handle.join().expect("the thread ends");
+        outcome
+    }
+}
+
+fn framed(body: &[u8]) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_u32(u32::try_from(body.len()).expect("small"));
+    frame.put_slice(body);
+    frame.freeze()
+}
+
+fn read_frame(stream: &mut TcpStream) -> Vec<u8> {
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).expect("a length");
+    let mut body = vec![0; u32::from_be_bytes(prefix) as usize];
+    stream.read_exact(&mut body).expect("a body");
+    body
+}
+
+/// Reads until the peer closes, in whichever way; returns how many bytes came.
+fn read_to_close(stream: &mut TcpStream) -> usize {
+    let mut buffer = vec![0; 65536];
+    let mut total = 0;
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return total,
+            Ok(n) => total += n,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return total,
+            Err(error) => panic!("neither bytes nor the end: {error}"),
+        }
+    }
+}
+
+/// Sends every frame back. A frame "again" is answered after going through `Again`, "bye" closes, "big" gets 64 MiB, "drop" nothing.
+#[derive(Default)]
+struct Echo {
+    again: BTreeMap<u64, ConnId>,
+    works: u64,
+    open: usize,
+    events: Option<Sender<String>>,
+}
+
+impl Echo {
+    fn tell(&self, event: String) {
+        if let Some(events) = &self.events {
+            let _told = events.send(event).is_ok();
+        }
+    }
+
+    fn on_frame(&mut self, conn: ConnId, frame: &Bytes, out: &mut Effects) {
+        match &frame[..] {
+            b"again" => {
+                self.works += 1;
+                self.again.insert(self.works, conn);
+                out.push(Effect::Again {
+                    work: WorkId(self.works),
+                });
+            }
+            b"bye" => {
+                out.push(Effect::Send {
+                    conn,
+                    gather: Gather::from_bytes(framed(b"farewell")),
+                });
+                let why = Close::Truncated("as asked");
+                out.push(Effect::Close { conn, why });
+            }
+            b"drop" => out.push(Effect::ReadNext { conn }),
+            b"big" => {
+                let body = vec![7; 64 << 20];
+                let gather = Gather::from_bytes(framed(&body));
+                out.push(Effect::Send { conn, gather });
+                out.push(Effect::ReadNext { conn });
+            }
+            body => {
+                // Two parts, as a fetch response has.
+                let frame_out = framed(body);
+                let parts = vec![
+                    Part::Head(frame_out.slice(..4)),
+                    Part::Head(frame_out.slice(4..)),
+                ];
+                out.push(Effect::Send {
+                    conn,
+                    gather: Gather { parts },
+                });
+                out.push(Effect::ReadNext { conn });
+            }
+        }
+    }
+}
+
+impl Machine for Echo {
+    fn step(&mut self, _now: Now, input: Input, out: &mut Effects) {
+        match input {
+            Input::Start => out.push(Effect::Note(Note::Ready)),
+            Input::Stop => out.push(Effect::Stopped),
+            Input::Frame { conn, frame } => self.on_frame(conn, &frame, out),
+            Input::Again { work } => {
+                let conn = self.again.remove(&work.0).expect("asked for");
+                let gather = Gather::from_bytes(framed(b"done"));
+                out.push(Effect::Send { conn, gather });
+                out.push(Effect::ReadNext { conn });
+            }
+            Input::Opened { .. } => {
+                self.open += 1;
+                self.tell(format!("open {}", self.open));
+            }
+            Input::Closed { .. } => {
+                self.open -= 1;
+                self.tell(format!("open {}", self.open));
+            }
+            Input::Sent { .. } => self.tell(String::from("sent")),
+            Input::Disk { .. } | Input::Mesh { .. } | Input::Tick => {}
+        }
+    }
+}
+
+#[test]
+fn frames_come_back_in_order() {
+    let core = Core::start(NetLimits::default(), Echo::default);
+    let mut stream = core.connect();
+    let mut reader = stream.try_clone().expect("a second handle");
+    let bodies: Vec<Vec<u8>> = (0..2000_usize)
+        .map(|n| vec![u8::try_from(n % 251).expect("small"); 1 + n * 7 % 9000])
+        .collect();
+    let expected = bodies.clone();
+    let receiver = std::thread::spawn(move || {
+        for body in expected {
+            assert!(read_frame(&mut reader) == body);
+        }
+    });
+    for body in &bodies {
+        stream.write_all(&framed(body)).expect("sent");
+    }
+    receiver.join().expect("all came back");
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+#[test]
+fn a_frame_in_pieces_and_a_large_one() {
+    let core = Core::start(NetLimits::default(), Echo::default);
+    let mut stream = core.connect();
+    for byte in framed(b"slowly").iter() {
+        stream.write_all(&[*byte]).expect("sent");
+        stream.flush().expect("flushed");
+    }
+    assert_eq!(read_frame(&mut stream), b"slowly");
+    let mut reader = stream.try_clone().expect("a second handle");
+    for round in 0..3_u8 {
+        let large = vec![round + 1; (20 << 20) + 17];
+        let expected = large.clone();
+        let mut from = reader.try_clone().expect("a third handle");
+        let receiver = std::thread::spawn(move || assert!(read_frame(&mut from) == expected));
+        stream.write_all(&framed(&large)).expect("sent");
+        receiver.join().expect("it came back");
+    }
+    stream.write_all(&framed(b"again")).expect("sent");
+    assert_eq!(read_frame(&mut reader), b"done");
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+#[test]
+fn bad_lengths_close_without_an_answer_and_others_live_on() {
+    let core = Core::start(NetLimits::default(), Echo::default);
+    let mut healthy = core.connect();
+    let http = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let tls = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03];
+    let cases: [&[u8]; 5] = [
+        &(-1_i32).to_be_bytes(),
+        &i32::MIN.to_be_bytes(),
+        &i32::MAX.to_be_bytes(),
+        http,
+        &tls,
+    ];
+    for case in cases {
+        let mut stream = core.connect();
+        stream.write_all(case).expect("sent");
+        assert_eq!(read_to_close(&mut stream), 0);
+    }
+    healthy.write_all(&framed(b"hello")).expect("sent");
+    assert_eq!(read_frame(&mut healthy), b"hello");
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+#[test]
+fn what_was_handed_over_is_sent_before_a_close() {
+    let core = Core::start(NetLimits::default(), Echo::default);
+    let mut stream = core.connect();
+    stream.write_all(&framed(b"bye")).expect("sent");
+    assert_eq!(read_frame(&mut stream), b"farewell");
+    assert_eq!(read_to_close(&mut stream), 0);
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+#[test]
+fn slow_and_silent_peers_are_closed() {
+    let limits = NetLimits {
+        frame_ms_max: Millis(300),
+        idle_ms_max: Millis(1500),
+        ..NetLimits::default()
+    };
+    let (events_in, events) = channel();
+    let core = Core::start(limits, move || Echo {
+        events: Some(events_in),
+        ..Echo::default()
+    });
+    let begun = Instant::now();
+    // One begins a frame and does not go on, one says nothing, one asks for much and does not read.
+    let mut half = core.connect();
+    half.write_all(&[0, 0, 0, 100, 1]).expect("sent");
+    let mut silent = core.connect();
+    let mut deaf = core.connect();
+    deaf.write_all(&framed(b"big")).expect("sent");
+    assert_eq!(read_to_close(&mut half), 0);
+    assert!(
+        begun.elapsed() < Duration::from_millis(1500),
+        "by its frame, not by idleness"
+    );
+    assert_eq!(read_to_close(&mut silent), 0);
+    while events.recv_timeout(PATIENCE).expect("all are closed") != "open 0" {}
+    assert!(begun.elapsed() >= Duration::from_millis(1500));
+    assert!(read_to_close(&mut deaf) < 64 << 20);
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+#[test]
+fn limits_of_connections_hold() {
+    let limits = NetLimits {
+        connections_per_ip_max: 2,
+        ..NetLimits::default()
+    };
+    let (events_in, events) = channel();
+    let core = Core::start(limits, move || Echo {
+        events: Some(events_in),
+        ..Echo::default()
+    });
+    let first = core.connect();
+    let mut second = core.connect();
+    second.write_all(&framed(b"x")).expect("sent");
+    assert_eq!(read_frame(&mut second), b"x");
+    let mut third = core.connect();
+    assert_eq!(read_to_close(&mut third), 0);
+    drop(first);
+    while events.recv_timeout(PATIENCE).expect("it is seen") != "open 1" {}
+    let mut fourth = core.connect();
+    fourth.write_all(&framed(b"y")).expect("sent");
+    assert_eq!(read_frame(&mut fourth), b"y");
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+#[test]
+fn receive_memory_is_bounded_and_nobody_starves() {
+    let limits = NetLimits {
+        queued_bytes_max: 1 << 20,
+        ..NetLimits::default()
+    };
+    let core = Core::start(limits, Echo::default);
+    // All begin a large frame before any goes on: together far more than the budget.
+    let mut streams: Vec<TcpStream> = (0..8).map(|_| core.connect()).collect();
+    let body = vec![3; 3 << 20];
+    let frame = framed(&body);
+    for stream in &mut streams {
+        stream.write_all(&frame[..100_000]).expect("sent");
+    }
+    let senders: Vec<_> = streams
+        .into_iter()
+        .map(|mut stream| {
+            let frame = frame.clone();
+            std::thread::spawn(move || {
+                let mut reader = stream.try_clone().expect("a second handle");
+                let receiver = std::thread::spawn(move || read_frame(&mut reader));
+                stream.write_all(&frame[100_000..]).expect("sent");
+                assert!(receiver.join().expect("received") == frame[4..]);
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.join().expect("all came through");
+    }
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+/// Halts as soon as it starts.
+struct Broken;
+
+impl Machine for Broken {
+    fn step(&mut self, _now: Now, _input: Input, out: &mut Effects) {
+        out.push(Effect::Halt(String::from("no use")));
+        out.push(Effect::Stopped);
+    }
+}
+
+/// Panics as soon as it starts.
+struct Faulty;
+
+impl Machine for Faulty {
+    fn step(&mut self, _now: Now, _input: Input, _out: &mut Effects) {
+        panic!("a fault of ours");
+    }
+}
+
+#[test]
+fn the_first_end_is_reported() {
+    let core = Core::start(NetLimits::default(), || Broken);
+    let (_, outcome) = core.done.recv_timeout(PATIENCE).expect("the core ends");
+    assert_eq!(outcome, Outcome::Halted(String::from("no use")));
+}
+
+#[test]
+fn a_panic_is_reported() {
+    let core = Core::start(NetLimits::default(), || Faulty);
+    let (_, outcome) = core.done.recv_timeout(PATIENCE).expect("the core ends");
+    assert!(matches!(outcome, Outcome::Halted(_)));
+}

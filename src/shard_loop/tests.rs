@@ -374,6 +374,250 @@ fn receive_memory_is_bounded_and_nobody_starves() {
     assert_eq!(core.end(), Outcome::Stopped);
 }
 
+const CONTENT_BYTES: u64 = 5 << 20;
+
+fn content() -> Vec<u8> {
+    (0..CONTENT_BYTES)
+        .map(|n| u8::try_from(n * 13 % 251).expect("below 251"))
+        .collect()
+}
+
+/// Writes one file, then answers a frame (kind, position, length) with that part of it, from memory or from the file.
+struct Files {
+    disk: DiskOut,
+    file: FileId,
+    open: Token,
+}
+
+impl Files {
+    fn new() -> Self {
+        let mut disk = DiskOut::new(OwnerId(1), 1);
+        let file = disk.next_file();
+        let open = disk.push(DiskOp::Open {
+            path: "a.log".into(),
+            file,
+            create: true,
+        });
+        Self { disk, file, open }
+    }
+
+    fn on_frame(&self, conn: ConnId, frame: &[u8], out: &mut Effects) {
+        let number = |at: usize| {
+            let bytes = frame[at..].first_chunk().expect("a whole question");
+            u32::from_be_bytes(*bytes)
+        };
+        let (file, position, len) = (self.file, Position(u64::from(number(1))), number(5));
+        let part = match frame[0] {
+            b't' => Part::Tail {
+                file,
+                position,
+                len,
+            },
+            _ => Part::Extent {
+                file,
+                position,
+                len,
+            },
+        };
+        let prefix = Bytes::copy_from_slice(&(len + 8).to_be_bytes());
+        let parts = vec![
+            Part::Head(prefix),
+            Part::Head(Bytes::from_static(b"head")),
+            part,
+            Part::Head(Bytes::from_static(b"foot")),
+        ];
+        out.push(Effect::Send {
+            conn,
+            gather: Gather { parts },
+        });
+        out.push(Effect::ReadNext { conn });
+    }
+}
+
+impl Machine for Files {
+    fn step(&mut self, _now: Now, input: Input, out: &mut Effects) {
+        let file = self.file;
+        match input {
+            Input::Disk { token, result } if token == self.open => {
+                assert_eq!(result, Ok(DiskOk::Opened { bytes: 0 }));
+                self.disk.push(DiskOp::Append {
+                    file,
+                    position: Position(0),
+                    parts: vec![content().into()],
+                });
+                self.disk.push(DiskOp::WriteTail {
+                    file,
+                    from: Position(0),
+                    to: Position(CONTENT_BYTES),
+                    durable: true,
+                });
+            }
+            Input::Disk { result, .. } => {
+                assert_eq!(result, Ok(DiskOk::Done));
+                out.push(Effect::Note(Note::Ready));
+            }
+            Input::Frame { conn, frame } => self.on_frame(conn, &frame, out),
+            Input::Stop => {
+                self.disk.push(DiskOp::Close { file });
+                out.push(Effect::Stopped);
+            }
+            Input::Start
+            | Input::Opened { .. }
+            | Input::Closed { .. }
+            | Input::Sent { .. }
+            | Input::Again { .. }
+            | Input::Mesh { .. }
+            | Input::Tick => {}
+        }
+        out.extend(
+            self.disk
+                .drain()
+                .map(|(token, op)| Effect::Disk { op, token }),
+        );
+    }
+}
+
+#[test]
+fn parts_of_files_are_sent_cold_hot_and_from_memory() {
+    let core = Core::start(NetLimits::default(), Files::new);
+    core.wait_note(&Note::Ready);
+    let content = content();
+    let mut stream = core.connect();
+    let mut reader = stream.try_clone().expect("a second handle");
+    let ranges = [
+        (0, CONTENT_BYTES),
+        (1, 1),
+        (4095, 2),
+        (4096, 4096),
+        (1_234_567, 2_345_678),
+        (CONTENT_BYTES - 1, 1),
+    ];
+    let questions: Vec<(u8, u64, u64)> = [b'e', b't', b'e']
+        .into_iter()
+        .flat_map(|kind| ranges.map(|(from, len)| (kind, from, len)))
+        .collect();
+    let asked = questions.clone();
+    let receiver = std::thread::spawn(move || {
+        for (kind, from, len) in asked {
+            let answer = read_frame(&mut reader);
+            let from = usize::try_from(from).expect("small");
+            let end = from + usize::try_from(len).expect("small");
+            assert!(answer.starts_with(b"head") && answer.ends_with(b"foot"));
+            assert!(
+                answer[4..answer.len() - 4] == content[from..end],
+                "{kind} from {from} to {end}"
+            );
+        }
+    });
+    for (kind, from, len) in questions {
+        let mut question = BytesMut::new();
+        question.put_u8(kind);
+        question.put_u32(u32::try_from(from).expect("small"));
+        question.put_u32(u32::try_from(len).expect("small"));
+        stream.write_all(&framed(&question)).expect("sent");
+    }
+    receiver.join().expect("all came");
+    assert!(core.dir.path().join("a.log").exists());
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
+/// Where the game ends.
+const LAST: i64 = 40;
+
+/// Plays a number back and forth with the other core; before every tenth answer it waits until both sleep.
+struct Player {
+    other: CoreId,
+    begins: bool,
+    next: i64,
+}
+
+impl Player {
+    fn play(&self, offset: i64, out: &mut Effects) {
+        out.push(Effect::Mesh {
+            core: self.other,
+            msg: CoreMsg::Applied {
+                offset: Offset(offset),
+                unclean: false,
+            },
+        });
+    }
+}
+
+impl Machine for Player {
+    fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        match input {
+            Input::Start if self.begins => self.play(0, out),
+            Input::Mesh { msg, .. } => {
+                let CoreMsg::Applied { offset, .. } = msg else {
+                    panic!("not of this game");
+                };
+                if offset.0 < LAST && offset.0 % 10 == 0 {
+                    self.next = offset.0 + 1;
+                    out.push(Effect::Wake {
+                        at: now.mono.after(Millis(20)),
+                    });
+                    return;
+                }
+                if offset.0 <= LAST {
+                    self.play(offset.0 + 1, out);
+                }
+                if offset.0 >= LAST {
+                    out.push(Effect::Stopped);
+                }
+            }
+            Input::Tick => self.play(self.next, out),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn cores_wake_each_other_from_both_kinds_of_sleep() {
+    let mut mesh = crate::mesh::connect(2).expect("descriptors are there");
+    let second = mesh.pop().expect("two ends");
+    let first = mesh.pop().expect("two ends");
+    let player = |other, begins| {
+        move || Player {
+            other: CoreId(other),
+            begins,
+            next: 0,
+        }
+    };
+    let a = Core::start_with(NetLimits::default(), first, player(1, false));
+    let b = Core::start_with(NetLimits::default(), second, player(0, true));
+    for core in [a, b] {
+        let (_, outcome) = core.done.recv_timeout(PATIENCE).expect("the game ends");
+        assert_eq!(outcome, Outcome::Stopped);
+    }
+}
+
+#[test]
+fn a_timer_comes_in_time_and_once() {
+    struct Clocked {
+        due: Monotonic,
+    }
+    impl Machine for Clocked {
+        fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+            match input {
+                Input::Start => {
+                    self.due = now.mono.after(Millis(50));
+                    out.push(Effect::Wake { at: self.due });
+                    let later = now.mono.after(Millis(500_000));
+                    out.push(Effect::Wake { at: later });
+                }
+                Input::Tick => {
+                    assert!(now.mono >= self.due);
+                    out.push(Effect::Stopped);
+                }
+                _ => {}
+            }
+        }
+    }
+    let core = Core::start(NetLimits::default(), || Clocked { due: Monotonic(0) });
+    let (_, outcome) = core.done.recv_timeout(PATIENCE).expect("the timer fires");
+    assert_eq!(outcome, Outcome::Stopped);
+}
+
 /// Halts as soon as it starts.
 struct Broken;
 

@@ -38,8 +38,8 @@ pub(super) enum Job {
     WriteFile(Token, RelPath, Bytes),
     /// See `DiskOp::Open`.
     Open(Token, RelPath, FileId, bool),
-    /// Cut the file and flush it.
-    Truncate(Token, OwnedFd, u64),
+    /// Flush the file, cut it, flush it.
+    Truncate(Token, FileId, OwnedFd, u64),
     /// Close these: the last close of a removed file frees its blocks, which may take long.
     Close(Vec<OwnedFd>),
 }
@@ -48,6 +48,10 @@ pub(super) enum Job {
 pub(super) enum Reply {
     /// An operation is done.
     Disk(Token, DiskResult),
+    /// A file was cut, or not.
+    Truncated(Token, FileId, DiskResult),
+    /// A file is absent or could not be opened.
+    NotOpened(Token, FileId, DiskResult),
     /// A file is open.
     Opened {
         /// Who asked.
@@ -215,18 +219,24 @@ impl Worker {
             Job::Remove(token, path) => (token, remove(&self.at(&path))),
             Job::ReadFile(token, path, max) => (token, read_file(&self.at(&path), max)),
             Job::WriteFile(token, path, bytes) => (token, write_file(&self.at(&path), &bytes)),
-            Job::Truncate(token, file, to) => (token, truncate(file, to)),
-            Job::Open(token, path, file, create) => match open(&self.at(&path), create) {
-                Ok(Some(opened)) => {
-                    return Some(Reply::Opened {
-                        token,
-                        file,
-                        opened,
-                    });
-                }
-                Ok(None) => (token, Ok(DiskOk::Missing)),
-                Err(error) => (token, Err(error)),
-            },
+            Job::Truncate(token, file, fd, to) => {
+                let result = truncate(fd, to).map_err(|e| disk_error(&e));
+                return Some(Reply::Truncated(token, file, result));
+            }
+            Job::Open(token, path, file, create) => {
+                let result = match open(&self.at(&path), create) {
+                    Ok(Some(opened)) => {
+                        return Some(Reply::Opened {
+                            token,
+                            file,
+                            opened,
+                        });
+                    }
+                    Ok(None) => Ok(DiskOk::Missing),
+                    Err(error) => Err(disk_error(&error)),
+                };
+                return Some(Reply::NotOpened(token, file, result));
+            }
             Job::Close(files) => {
                 drop(files);
                 return None;
@@ -354,6 +364,8 @@ fn write_file(path: &Path, bytes: &Bytes) -> Outcome {
 
 fn truncate(file: OwnedFd, to: u64) -> Outcome {
     let file = File::from(file);
+    // What stays must be on the disk before the size says so.
+    file.sync_data()?;
     file.set_len(to)?;
     file.sync_all()?;
     Ok(DiskOk::Done)

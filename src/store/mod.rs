@@ -13,6 +13,8 @@
 
 mod helper;
 mod probe;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -196,8 +198,8 @@ impl Store {
                 len,
             } => self.read(token, file, position, len, cx),
             DiskOp::Close { file } => {
-                let closed = self.files.remove(&file);
-                assert!(closed.is_some(), "what is closed was open");
+                // One that was absent when it was to be opened is not there, and need not be.
+                self.files.remove(&file);
             }
         }
     }
@@ -255,6 +257,18 @@ impl Store {
             count += 1;
             match reply {
                 Reply::Disk(token, result) => cx.inbox.push_back(Input::Disk { token, result }),
+                Reply::NotOpened(token, file, result) => {
+                    self.files.remove(&file);
+                    cx.inbox.push_back(Input::Disk { token, result });
+                }
+                Reply::Truncated(token, file, result) => {
+                    if result.is_ok()
+                        && let Some(entry) = self.files.get_mut(&file)
+                    {
+                        entry.tail = Tail::default();
+                    }
+                    cx.inbox.push_back(Input::Disk { token, result });
+                }
                 Reply::Opened {
                     token,
                     file,
@@ -403,10 +417,9 @@ impl Store {
 
     fn truncate<T>(&mut self, token: Token, file: FileId, to: Position, cx: &mut Cx<'_, T>) {
         let entry = self.file(file);
-        entry.tail = Tail::default();
         entry.reserved = entry.reserved.min(to.0);
         match self.fds(file).direct.as_fd().try_clone_to_owned() {
-            Ok(fd) => self.helper.push(Job::Truncate(token, fd, to.0)),
+            Ok(fd) => self.helper.push(Job::Truncate(token, file, fd, to.0)),
             Err(error) => answer(token, Err(error), cx),
         }
     }

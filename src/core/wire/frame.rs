@@ -82,9 +82,9 @@ pub(crate) fn put_unsigned_varint(out: &mut impl BufMut, mut value: u32) {
 }
 
 /// Text that a client sent: what is not UTF-8 becomes U+FFFD, as in Java.
-pub(crate) fn text(bytes: Bytes) -> StrBytes {
+fn text(bytes: &Bytes) -> StrBytes {
     StrBytes::from_utf8(bytes.clone())
-        .unwrap_or_else(|_| StrBytes::from_string(String::from_utf8_lossy(&bytes).into_owned()))
+        .unwrap_or_else(|_| StrBytes::from_string(String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// Splits a request (without its length prefix) into header and body.
@@ -104,7 +104,7 @@ pub fn parse(mut frame: Bytes) -> Result<(RequestHeader, Bytes), FrameError> {
     }
     let correlation_id = frame.try_get_i32().map_err(short)?;
     let client_id = match usize::try_from(frame.try_get_i16().map_err(short)?) {
-        Ok(len) if len <= frame.len() => Some(text(frame.split_to(len))),
+        Ok(len) if len <= frame.len() => Some(text(&frame.split_to(len))),
         Ok(_) => return Err(FrameError::Header),
         Err(_) => None,
     };

@@ -94,7 +94,20 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    /// One byte holds most numbers of most records: worth a way of its own.
+    fn short(&mut self) -> Option<u8> {
+        let (first, rest) = self.bytes.split_first()?;
+        if *first >= 0x80 {
+            return None;
+        }
+        self.bytes = rest;
+        Some(*first)
+    }
+
     fn varint(&mut self) -> Result<i32, RecordError> {
+        if let Some(byte) = self.short() {
+            return Ok(int(u64::from(byte)));
+        }
         let mut number = Varint::default();
         loop {
             if let Some(value) = number.push(self.byte()?, INT_BITS)? {
@@ -104,6 +117,9 @@ impl<'a> Cursor<'a> {
     }
 
     fn varlong(&mut self) -> Result<i64, RecordError> {
+        if let Some(byte) = self.short() {
+            return Ok(unzigzag(u64::from(byte)));
+        }
         let mut number = Varint::default();
         loop {
             if let Some(value) = number.push(self.byte()?, LONG_BITS)? {
@@ -227,6 +243,19 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+/// Reads a whole record from the front, if it is all there and good.
+fn skim(input: &mut &[u8]) -> Option<RecordMeta> {
+    let mut records = Records { bytes: input };
+    let record = records.read().ok()?;
+    *input = records.bytes;
+    Some(RecordMeta {
+        attributes: record.attributes,
+        timestamp_delta: record.timestamp_delta,
+        offset_delta: record.offset_delta,
+        has_key: record.key.is_some(),
+    })
+}
+
 /// What the scanner expects next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Want {
@@ -274,6 +303,12 @@ impl RecordScanner {
 
     /// Consumes bytes from the front of `input` until a record is complete (`Some`) or the bytes are used up (`None`).
     pub fn scan(&mut self, input: &mut &[u8]) -> Result<Option<RecordMeta>, RecordError> {
+        // A record that is all there and good is read in one go; any other byte by byte, which finds what is wrong.
+        if self.at_boundary()
+            && let Some(meta) = skim(input)
+        {
+            return Ok(Some(meta));
+        }
         loop {
             match self.want {
                 Want::Key | Want::Value | Want::HeaderKey | Want::HeaderValue => {
@@ -413,7 +448,10 @@ mod tests {
     use crate::wire::build::BatchBuilder;
     use proptest::prelude::*;
 
-    fn body(records: &[(Option<Vec<u8>>, Option<Vec<u8>>, usize)]) -> Vec<u8> {
+    /// Key, value and number of headers.
+    type Shape = (Option<Vec<u8>>, Option<Vec<u8>>, usize);
+
+    fn body(records: &[Shape]) -> Vec<u8> {
         let mut builder = BatchBuilder::new();
         for (index, (key, value, headers)) in records.iter().enumerate() {
             let headers: Vec<(&[u8], Option<&[u8]>)> = (0..*headers)
@@ -509,9 +547,7 @@ mod tests {
         }
     }
 
-    type Shape = Vec<(Option<Vec<u8>>, Option<Vec<u8>>, usize)>;
-
-    fn shapes() -> impl Strategy<Value = Shape> {
+    fn shapes() -> impl Strategy<Value = Vec<Shape>> {
         let bytes = || proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40));
         proptest::collection::vec((bytes(), bytes(), 0usize..4), 1..10)
     }

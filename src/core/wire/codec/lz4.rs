@@ -122,7 +122,9 @@ impl Lz4 {
             At::Stored => {
                 let now = room.min(self.block.len());
                 self.give(now)?;
-                self.window.literal(&self.block.split_to(now));
+                self.window
+                    .literal(self.block.get(..now).unwrap_or_default());
+                self.block.advance(now);
                 Ok(if self.block.is_empty() {
                     At::BlockStart
                 } else {
@@ -164,20 +166,7 @@ impl Lz4 {
                     At::CopyLength { offset, len: left }
                 })
             }
-            At::Copy { offset, left } => {
-                let now = left.min(room);
-                self.give(now)?;
-                if !self.window.reaches(offset) {
-                    return Err(corrupt("a copy reaches before its block"));
-                }
-                self.window.copy(offset, now);
-                let left = left - now;
-                Ok(if left == 0 {
-                    At::Token
-                } else {
-                    At::Copy { offset, left }
-                })
-            }
+            At::Copy { offset, left } => self.copy(offset, left, room),
             At::End => Ok(At::End),
         }
     }
@@ -188,7 +177,9 @@ impl Lz4 {
         }
         let now = left.min(room);
         self.give(now)?;
-        self.window.literal(&self.block.split_to(now));
+        self.window
+            .literal(self.block.get(..now).unwrap_or_default());
+        self.block.advance(now);
         let left = left - now;
         if left > 0 {
             return Ok(At::Literal { left, copy });
@@ -198,6 +189,21 @@ impl Lz4 {
             At::BlockStart
         } else {
             At::Offset { copy }
+        })
+    }
+
+    fn copy(&mut self, offset: usize, left: usize, room: usize) -> Result<At, CodecError> {
+        let now = left.min(room);
+        self.give(now)?;
+        if !self.window.reaches(offset) {
+            return Err(corrupt("a copy reaches before its block"));
+        }
+        self.window.copy(offset, now);
+        let left = left - now;
+        Ok(if left == 0 {
+            At::Token
+        } else {
+            At::Copy { offset, left }
         })
     }
 

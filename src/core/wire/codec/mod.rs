@@ -1,7 +1,8 @@
 //! The four compression codecs of record batches: resumable, bounded decompression, and compression in one go.
 //!
 //! Invariants:
-//! 1. One step writes at most its budget and reads a bounded number of input bytes: a bomb costs many short steps.
+//! 1. One step writes at most its budget (a snappy copy, 64 bytes, may end beyond it) and reads a bounded number of input
+//!    bytes: a bomb costs many short steps.
 //! 2. Memory is bounded by the codec's window, never by what the data claim: 32 KiB for gzip, 64 KiB for lz4 (and one
 //!    compressed block is never copied), [`limits::SNAPPY_WINDOW_BYTES_MAX`] for snappy, 2^27 bytes for zstd (touched only as
 //!    far as data were really produced).

@@ -142,13 +142,16 @@ impl Snappy {
                 if now == 0 {
                     return Err(CUT);
                 }
-                self.window.literal(&self.block.split_to(now));
+                self.window
+                    .literal(self.block.get(..now).unwrap_or_default());
+                self.block.advance(now);
                 self.literal -= now;
                 self.owed -= now;
                 continue;
             }
             let tag = self.block.try_get_u8().map_err(|_| CUT)?;
-            if tag & 0b11 == 0 {
+            let kind = tag & 0b11;
+            if kind == 0 {
                 self.literal = self.literal_length(tag)?;
                 if self.literal > self.owed {
                     return Err(corrupt("a literal is longer than its block"));

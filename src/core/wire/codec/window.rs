@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! 1. At least the last `reach` bytes since [`Window::forget`] can be copied from.
-//! 2. Memory stays below `reach` + one step's budget + [`SLACK_BYTES`].
+//! 2. Memory stays below 5/4 of `reach` + one step's budget + [`SLACK_BYTES`].
 //!
 //! Source: the LZ77 family; the formats' own limits are named by the callers.
 
@@ -68,7 +68,8 @@ impl Window {
     pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.bytes.get(self.unsent..).unwrap_or_default());
         let keep_from = self.start.max(self.bytes.len().saturating_sub(self.reach));
-        if keep_from >= SLACK_BYTES.max(self.bytes.len() - keep_from) {
+        let kept = self.bytes.len() - keep_from;
+        if keep_from >= SLACK_BYTES.max(kept / 4) {
             self.bytes.drain(..keep_from);
             self.start = self.start.saturating_sub(keep_from);
         }

@@ -158,9 +158,8 @@ impl Kind {
     fn bytes_min(&self, version: i16, flexible: bool) -> usize {
         match self {
             Self::Fixed(bytes) => *bytes,
-            Self::Text if flexible => 1,
+            Self::Text | Self::Bytes | Self::Array(_) if flexible => 1,
             Self::Text => 2,
-            Self::Bytes | Self::Array(_) if flexible => 1,
             Self::Bytes | Self::Array(_) => 4,
             Self::Struct(of) => {
                 let fields = of

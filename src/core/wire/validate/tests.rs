@@ -462,7 +462,11 @@ proptest! {
         let mut batch = around(Codec::None, count, &noise).to_vec();
         batch[22] = u8::try_from(attributes).unwrap();
         let batch = altered(&Bytes::from(batch), 0, &[]);
-        let _ = run_with(&batch, rules(), budget);
-        let _ = single_batch(&Bytes::from(noise), 9);
+        if let Ok(prepared) = run_with(&batch, rules(), budget) {
+            let [head, body] = prepared.seal(Offset(1), LeaderEpoch(2));
+            prop_assert!(is_valid(&[&head[..], &body[..]].concat()));
+        }
+        let bytes = noise.len();
+        prop_assert!(single_batch(&Bytes::from(noise), 9).map_or(0, |batch| batch.len()) <= bytes);
     }
 }

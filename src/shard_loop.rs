@@ -35,6 +35,7 @@ use onrush_core::shard::Shard;
 use onrush_core::types::{CoreId, Now};
 
 use crate::io::clock::Clock;
+use crate::io::lock::DirLock;
 use crate::io::socket::Listener;
 use crate::mesh::{MeshEnd, Sleeper};
 use crate::net::NetLimits;
@@ -78,6 +79,8 @@ pub struct CoreSpec<F> {
     pub listeners: Vec<Listener>,
     /// The log directory, locked by the caller.
     pub dir: PathBuf,
+    /// Its lock (a clone): writes still in flight after a kill keep it, so that no successor meets them.
+    pub lock: Option<DirLock>,
     /// Bounds of connections.
     pub limits: NetLimits,
     /// The process's clock.

@@ -10,13 +10,18 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two attempts.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Held as long as this lives.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -46,7 +51,37 @@ impl DirLock {
                 _ => error,
             });
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl DirLock {
+    /// As [`DirLock::acquire`], trying again for so long: writes of a killed process hold its lock until they are done.
+    pub fn acquire_within(dir: &Path, patience: Duration) -> io::Result<Self> {
+        let until = Instant::now() + patience;
+        loop {
+            match Self::acquire(dir) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until =>
+                {
+                    thread::sleep(RETRY);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Another holder of the same lock, which is released when all are gone.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            file: self.file.try_clone()?,
+        })
+    }
+}
+
+impl AsFd for DirLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
@@ -60,7 +95,12 @@ mod tests {
         let held = DirLock::acquire(dir.path()).expect("free");
         let second = DirLock::acquire(dir.path()).expect_err("held");
         assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
+        let other = held.try_clone().expect("a descriptor is there");
         drop(held);
+        assert!(DirLock::acquire(dir.path()).is_err(), "the clone holds it");
+        let release = std::thread::spawn(move || drop(other));
+        DirLock::acquire_within(dir.path(), Duration::from_secs(20)).expect("free in time");
+        release.join().expect("released");
         DirLock::acquire(dir.path()).expect("free again");
     }
 }

@@ -236,6 +236,12 @@ impl<T: Clone> Ring<T> {
         self.ring.submitter().register_iowq_aff(&set)
     }
 
+    /// Has the kernel keep this file open as long as the ring has work, also when the process was killed.
+    pub fn hold(&self, file: impl AsFd) -> io::Result<()> {
+        let fd = file.as_fd().as_raw_fd();
+        self.ring.submitter().register_files(&[fd])
+    }
+
     /// Has completions signalled on this event while [`Ring::signal_completions`] is on.
     pub fn register_event(&self, event: &super::wake::Event) -> io::Result<()> {
         self.ring

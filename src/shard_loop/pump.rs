@@ -129,6 +129,10 @@ impl<M: Machine> Pump<M> {
             )));
         }
         let fail = |what: &str, error: std::io::Error| format!("{what} of {}: {error}", spec.name);
+        if let Some(lock) = &spec.lock {
+            ring.hold(lock)
+                .map_err(|e| fail("holding the directory's lock", e))?;
+        }
         let idle = IdleEvent::new().map_err(|e| fail("the idle event", e))?;
         ring.register_event(idle.event())
             .map_err(|e| fail("the ring's event", e))?;

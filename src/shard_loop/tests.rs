@@ -54,6 +54,7 @@ impl Core {
             mesh,
             listeners: vec![listener],
             dir: dir.path().to_owned(),
+            lock: Some(DirLock::acquire(dir.path()).expect("free")),
             limits,
             clock: Clock::start(),
             notes: Box::new(move |note| drop(notes_in.send(note))),

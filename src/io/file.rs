@@ -32,9 +32,8 @@ pub fn open_direct(path: &Path, create: bool) -> io::Result<(File, bool)> {
 /// Tells the kernel not to read ahead: what lies past the end of an active segment is not worth reading. Advice only.
 pub fn advise_random(file: &File) {
     // SAFETY: the descriptor is open during the call; no pointers are passed.
-    let result = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
     // A file system that takes no advice reads ahead, which costs memory and nothing else.
-    let _taken = result == 0;
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
 }
 
 /// Writes `bytes` (aligned, whole sectors, if the file was opened for direct I/O) and waits until they are on stable storage.

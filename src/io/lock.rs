@@ -28,6 +28,10 @@ impl DirLock {
     /// Locks `dir` through its file `.lock`, which is created if absent and never removed.
     ///
     /// Errors: `WouldBlock` if a running broker, Kafka's or ours, holds it; otherwise what open or fcntl says.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "lock types are small constants"
+    )]
     pub fn acquire(dir: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)

@@ -25,14 +25,14 @@ use bytes::Bytes;
 pub const BLOCK_BYTES_MIN: usize = 4096;
 /// The largest class; what is larger is mapped by itself and unmapped when dropped.
 pub const BLOCK_BYTES_MAX: usize = 4 << 20;
-/// Classes grow by this factor.
-const CLASS_STEP: usize = 4;
+/// Classes grow by this power of two.
+const CLASS_SHIFT: usize = 2;
 /// 4 KiB, 16 KiB, 64 KiB, 256 KiB, 1 MiB, 4 MiB.
 const CLASSES: usize = 6;
 /// What is mapped at once.
 const REGION_BYTES: usize = 16 << 20;
 
-const _: () = assert!(BLOCK_BYTES_MIN * CLASS_STEP.pow(CLASSES as u32 - 1) == BLOCK_BYTES_MAX);
+const _: () = assert!(class_bytes(CLASSES - 1) == BLOCK_BYTES_MAX);
 const _: () = assert!(REGION_BYTES.is_multiple_of(BLOCK_BYTES_MAX));
 
 /// What a block is for; counted apart.
@@ -155,12 +155,11 @@ impl Pool {
     ///
     /// Errors: the kernel maps no more memory.
     pub fn take(&mut self, bytes: usize, purpose: Purpose) -> io::Result<Filling> {
-        let (start, bytes, class) = match class_of(bytes) {
-            Some(class) => (self.take_class(class)?, class_bytes(class), Some(class)),
-            None => {
-                let bytes = bytes.next_multiple_of(BLOCK_BYTES_MIN);
-                (map(bytes)?, bytes, None)
-            }
+        let (start, bytes, class) = if let Some(class) = class_of(bytes) {
+            (self.take_class(class)?, class_bytes(class), Some(class))
+        } else {
+            let bytes = bytes.next_multiple_of(BLOCK_BYTES_MIN);
+            (map(bytes)?, bytes, None)
         };
         self.in_use[purpose as usize] += bytes as u64;
         Ok(Filling {
@@ -259,8 +258,8 @@ fn class_of(bytes: usize) -> Option<usize> {
     (0..CLASSES).find(|class| class_bytes(*class) >= bytes)
 }
 
-fn class_bytes(class: usize) -> usize {
-    BLOCK_BYTES_MIN << (2 * class)
+const fn class_bytes(class: usize) -> usize {
+    BLOCK_BYTES_MIN << (CLASS_SHIFT * class)
 }
 
 fn map(bytes: usize) -> io::Result<NonNull<u8>> {

@@ -78,7 +78,7 @@ pub enum Lent {
 /// Bytes to be sent or written one after the other, with the kernel's description of them.
 pub struct Vectors {
     parts: Vec<Bytes>,
-    vectors: Vec<libc::iovec>,
+    described: Vec<libc::iovec>,
     header: libc::msghdr,
 }
 
@@ -94,7 +94,7 @@ impl Default for Vectors {
     fn default() -> Self {
         Self {
             parts: Vec::new(),
-            vectors: Vec::new(),
+            described: Vec::new(),
             // SAFETY: a msghdr is integers and pointers, for which zero is a value ("none").
             header: unsafe { std::mem::zeroed() },
         }
@@ -131,7 +131,7 @@ impl Vectors {
     /// Drops all parts, keeps the room for new ones.
     pub fn clear(&mut self) {
         self.parts.clear();
-        self.vectors.clear();
+        self.described.clear();
     }
 
     /// Drops the first `count` bytes.
@@ -151,14 +151,14 @@ impl Vectors {
     }
 
     fn describe(&mut self) {
-        self.vectors.clear();
-        self.vectors
+        self.described.clear();
+        self.described
             .extend(self.parts.iter().take(VECTORS_MAX).map(|part| libc::iovec {
                 iov_base: part.as_ptr().cast_mut().cast(),
                 iov_len: part.len(),
             }));
-        self.header.msg_iov = self.vectors.as_mut_ptr();
-        self.header.msg_iovlen = self.vectors.len();
+        self.header.msg_iov = self.described.as_mut_ptr();
+        self.header.msg_iovlen = self.described.len();
     }
 }
 
@@ -177,7 +177,7 @@ struct Busy<T> {
 
 /// A ring of one thread. `T` says what an operation is about.
 pub struct Ring<T> {
-    ring: IoUring,
+    uring: IoUring,
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
     in_flight: usize,
@@ -188,7 +188,7 @@ impl<T: Clone> Ring<T> {
     ///
     /// Errors: a sentence that says what the kernel refuses and what to do.
     pub fn new() -> Result<Self, String> {
-        let ring = IoUring::builder()
+        let uring = IoUring::builder()
             .setup_single_issuer()
             .setup_coop_taskrun()
             .setup_taskrun_flag()
@@ -197,7 +197,7 @@ impl<T: Clone> Ring<T> {
             .build(ENTRIES)
             .map_err(|error| explain(&error))?;
         Ok(Self {
-            ring,
+            uring,
             slots: Vec::new(),
             free: Vec::new(),
             in_flight: 0,
@@ -207,7 +207,7 @@ impl<T: Clone> Ring<T> {
     /// The ring's descriptor, for messages from other rings.
     #[must_use]
     pub fn fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
+        self.uring.as_raw_fd()
     }
 
     /// Operations whose completion has not been seen.
@@ -219,7 +219,7 @@ impl<T: Clone> Ring<T> {
     /// Bounds the kernel's worker threads of this ring, and where they run: on `cpus`, or anywhere if that is empty.
     pub fn bound_workers(&self, workers_max: u32, cpus: &[usize]) -> io::Result<()> {
         let mut workers = [workers_max, workers_max];
-        self.ring
+        self.uring
             .submitter()
             .register_iowq_max_workers(&mut workers)?;
         if cpus.is_empty() {
@@ -233,25 +233,25 @@ impl<T: Clone> Ring<T> {
                 unsafe { libc::CPU_SET(*cpu, &mut set) };
             }
         }
-        self.ring.submitter().register_iowq_aff(&set)
+        self.uring.submitter().register_iowq_aff(&set)
     }
 
     /// Has the kernel keep this file open as long as the ring has work, also when the process was killed.
     pub fn hold(&self, file: impl AsFd) -> io::Result<()> {
         let fd = file.as_fd().as_raw_fd();
-        self.ring.submitter().register_files(&[fd])
+        self.uring.submitter().register_files(&[fd])
     }
 
     /// Has completions signalled on this event while [`Ring::signal_completions`] is on.
     pub fn register_event(&self, event: &super::wake::Event) -> io::Result<()> {
-        self.ring
+        self.uring
             .submitter()
             .register_eventfd(event.as_fd().as_raw_fd())
     }
 
     /// Turns the signalling of completions on or off.
     pub fn signal_completions(&mut self, on: bool) {
-        let queue = self.ring.completion();
+        let queue = self.uring.completion();
         if on {
             queue.enable_eventfd();
         } else {
@@ -303,11 +303,14 @@ impl<T: Clone> Ring<T> {
     ) -> OpId {
         vectors.describe();
         let fd = Fd(file.as_fd().as_raw_fd());
-        let entry =
-            opcode::Writev::new(fd, vectors.vectors.as_ptr(), len_u32(vectors.vectors.len()))
-                .offset(position)
-                .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
-                .build();
+        let entry = opcode::Writev::new(
+            fd,
+            vectors.described.as_ptr(),
+            len_u32(vectors.described.len()),
+        )
+        .offset(position)
+        .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
+        .build();
         self.push(
             entry,
             tag,
@@ -404,11 +407,11 @@ impl<T: Clone> Ring<T> {
 
     /// Hands the entries over, and has the kernel post the completions that wait for us to come and fetch them.
     pub fn submit(&mut self) {
-        let queue = self.ring.submission();
+        let queue = self.uring.submission();
         let idle = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
         drop(queue);
         if !idle {
-            check_enter(self.ring.submit());
+            check_enter(self.uring.submit());
         }
     }
 
@@ -416,19 +419,19 @@ impl<T: Clone> Ring<T> {
     pub fn submit_and_wait(&mut self, at_most: Duration) {
         let time = Timespec::from(at_most);
         let args = SubmitArgs::new().timespec(&time);
-        check_enter(self.ring.submitter().submit_with_args(1, &args));
+        check_enter(self.uring.submitter().submit_with_args(1, &args));
     }
 
     /// True if completions can be drained without entering the kernel.
     pub fn has_completions(&mut self) -> bool {
-        !self.ring.completion().is_empty()
+        !self.uring.completion().is_empty()
     }
 
     /// Moves up to `count_max` completions to `out`; returns how many there were, wake-ups from other rings included.
     pub fn drain(&mut self, out: &mut Vec<Done<T>>, count_max: usize) -> usize {
         let mut seen = 0;
         while seen < count_max {
-            let Some(entry) = self.ring.completion().next() else {
+            let Some(entry) = self.uring.completion().next() else {
                 break;
             };
             seen += 1;
@@ -444,8 +447,8 @@ impl<T: Clone> Ring<T> {
         if name == WAKE || name == IGNORED {
             return None;
         }
-        let index = (name & u64::from(u32::MAX)) as usize;
-        let slot = self.slots.get_mut(index)?;
+        let index = u32::try_from(name & u64::from(u32::MAX)).ok()?;
+        let slot = self.slots.get_mut(index as usize)?;
         assert!(
             u64::from(slot.generation) == name >> 32,
             "a completion belongs to the operation in its slot"
@@ -459,7 +462,7 @@ impl<T: Clone> Ring<T> {
         } else {
             let busy = slot.busy.take()?;
             slot.generation = slot.generation.wrapping_add(1) & (u32::MAX >> 1);
-            self.free.push(index as u32);
+            self.free.push(index);
             self.in_flight -= 1;
             (busy.tag, busy.lent, busy.accepts)
         };
@@ -514,21 +517,21 @@ impl<T: Clone> Ring<T> {
         loop {
             // SAFETY: every pointer and descriptor of the entry belongs to what its slot holds until the completion is seen
             // (invariant 1), or the entry has none.
-            let pushed = unsafe { self.ring.submission().push(entry) };
+            let pushed = unsafe { self.uring.submission().push(entry) };
             if pushed.is_ok() {
                 return;
             }
-            check_enter(self.ring.submit());
+            check_enter(self.uring.submit());
         }
     }
 }
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        let submitted = self.ring.submit().is_ok();
+        let submitted = self.uring.submit().is_ok();
         let any = CancelBuilder::any();
         let cancelled = self
-            .ring
+            .uring
             .submitter()
             .register_sync_cancel(Some(Timespec::from(CANCEL_WAIT)), any);
         // ENOENT: nothing was in flight any more. Otherwise count what comes back.
@@ -536,12 +539,12 @@ impl<T> Drop for Ring<T> {
         let time = Timespec::from(CANCEL_WAIT);
         while left > 0 && submitted && cancelled.is_ok() {
             let args = SubmitArgs::new().timespec(&time);
-            if self.ring.submitter().submit_with_args(1, &args).is_err()
-                && self.ring.completion().is_empty()
+            if self.uring.submitter().submit_with_args(1, &args).is_err()
+                && self.uring.completion().is_empty()
             {
                 break;
             }
-            for entry in self.ring.completion() {
+            for entry in self.uring.completion() {
                 let own = entry.user_data() != WAKE && entry.user_data() != IGNORED;
                 left -= usize::from(own && !cqueue::more(entry.flags())).min(left);
             }

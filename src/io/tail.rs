@@ -218,8 +218,12 @@ mod tests {
         }
         assert_eq!(tail.end(), Some(end));
         let parts = tail.sectors(&mut pool, 8192, end).expect("memory is there");
-        assert!(parts.iter().all(|p| p.as_ptr() as usize % 4096 == 0));
-        assert!(parts.iter().all(|p| p.len() % 4096 == 0));
+        assert!(
+            parts
+                .iter()
+                .all(|p| (p.as_ptr() as usize).is_multiple_of(4096))
+        );
+        assert!(parts.iter().all(|p| p.len().is_multiple_of(4096)));
         let len = index(end - 8192);
         let mut expected = pattern(8192, len).to_vec();
         expected.resize(len.next_multiple_of(4096), 0);

@@ -40,6 +40,10 @@ pub(super) enum Sending {
 }
 
 /// A connection.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about what is under way"
+)]
 pub(super) struct Conn {
     /// Its handle.
     pub(super) id: ConnId,

@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_claim_costs_no_memory() {
         let mut claim = (100_u32 << 20).to_be_bytes().to_vec();
-        claim.extend([0; 100_000]);
+        claim.resize(100_004, 0);
         let (frames, peak) = feed(&mut Inbound::default(), &claim, 1000);
         assert!(frames.is_empty());
         assert!(peak <= 1 << 20, "{peak} bytes for 100,000 received");

@@ -235,7 +235,7 @@ fn frames_come_back_in_order() {
 fn a_frame_in_pieces_and_a_large_one() {
     let core = Core::start(NetLimits::default(), Echo::default);
     let mut stream = core.connect();
-    for byte in framed(b"slowly").iter() {
+    for byte in &framed(b"slowly") {
         stream.write_all(&[*byte]).expect("sent");
         stream.flush().expect("flushed");
     }

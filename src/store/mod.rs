@@ -461,25 +461,30 @@ impl Store {
         token: Token,
         (file, position, left): (Rc<FileFd>, u64, usize),
         result: io::Result<u32>,
-        lent: Lent,
+        memory: Lent,
         cx: &mut Cx<'_, T>,
     ) {
-        let Some(into) = lent.into_filling() else {
+        let Some(into) = memory.into_filling() else {
             let error = io::Error::other("a read came back without its memory");
             return answer(token, Err(error), cx);
         };
-        let read = match result {
+        let count = match result {
             Ok(bytes) => bytes as usize,
             Err(error) if is_transient(&error) => {
                 return self.read_on(token, (file, position, left), into, cx);
             }
             Err(error) => return answer(token, Err(error), cx),
         };
-        if read == 0 || read == left {
+        if count == 0 || count == left {
             let bytes = into.bytes(0, into.filled());
             return answer(token, Ok(DiskOk::Bytes(bytes)), cx);
         }
-        self.read_on(token, (file, position + read as u64, left - read), into, cx);
+        self.read_on(
+            token,
+            (file, position + count as u64, left - count),
+            into,
+            cx,
+        );
     }
 
     fn on_opened<T>(&mut self, token: Token, file: FileId, opened: Opened, cx: &mut Cx<'_, T>) {

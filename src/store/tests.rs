@@ -73,7 +73,7 @@ impl Bench {
         for done in done {
             self.with(|store, cx| store.on_done(done.tag, done, cx));
         }
-        self.with(|store, cx| store.poll(cx));
+        self.with(Store::poll);
         self.with(|store, _| store.flush());
         for input in self.inbox.drain(..) {
             match input {
@@ -147,28 +147,27 @@ fn pattern(from: u64, to: u64) -> Vec<u8> {
         .collect()
 }
 
-fn done() -> DiskResult {
-    Ok(DiskOk::Done)
-}
+/// What an operation without a result answers.
+const DONE: DiskResult = Ok(DiskOk::Done);
 
 #[test]
 fn what_is_appended_and_written_is_in_the_file() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut bench = Bench::new(dir.path());
-    assert_eq!(bench.run(DiskOp::MakeDir { path: "t-0".into() }), done());
+    assert_eq!(bench.run(DiskOp::MakeDir { path: "t-0".into() }), DONE);
     let (file, bytes) = bench.open("t-0/0.log");
     assert_eq!(bytes, 0);
     let reserve = DiskOp::Reserve {
         file,
         to: Position(4 << 20),
     };
-    assert_eq!(bench.run(reserve), done());
+    assert_eq!(bench.run(reserve), DONE);
     let mut end = 0;
     for len in [10, 4086, 1, 70_000, 3, 2_000_000, 4096, 123] {
         bench.append(file, end, pattern(end, end + len));
         let from = end - end % SECTOR_BYTES;
         end += len;
-        assert_eq!(bench.run(Bench::write(file, from, end)), done());
+        assert_eq!(bench.run(Bench::write(file, from, end)), DONE);
         let release = DiskOp::ReleaseTail {
             file,
             below: Position(end - end % SECTOR_BYTES),
@@ -202,7 +201,7 @@ fn what_is_appended_and_written_is_in_the_file() {
         file,
         to: Position(end),
     };
-    assert_eq!(bench.run(cut), done());
+    assert_eq!(bench.run(cut), DONE);
     assert_eq!(
         fs::metadata(dir.path().join("t-0/0.log"))
             .expect("there")
@@ -212,7 +211,7 @@ fn what_is_appended_and_written_is_in_the_file() {
     // After a truncation the tail begins anew, with the open sector's content.
     let sector = end - end % SECTOR_BYTES;
     bench.append(file, sector, pattern(sector, end + 50));
-    assert_eq!(bench.run(Bench::write(file, sector, end + 50)), done());
+    assert_eq!(bench.run(Bench::write(file, sector, end + 50)), DONE);
     let content = fs::read(dir.path().join("t-0/0.log")).expect("read");
     assert!(content[..end_index + 50] == pattern(0, end + 50));
 }
@@ -225,7 +224,7 @@ fn appends_go_on_while_the_open_sector_is_written() {
     bench.append(file, 0, pattern(0, 5000));
     let write = bench.begin(Bench::write(file, 0, 5000));
     bench.append(file, 5000, vec![0xee; 3000]);
-    assert_eq!(bench.wait(write), done());
+    assert_eq!(bench.wait(write), DONE);
     let content = fs::read(dir.path().join("a.log")).expect("read");
     assert!(content[..5000] == pattern(0, 5000));
     assert!(
@@ -233,7 +232,7 @@ fn appends_go_on_while_the_open_sector_is_written() {
         "later bytes are not in this write"
     );
     assert_eq!(content.len(), 8192);
-    assert_eq!(bench.run(Bench::write(file, 4096, 8000)), done());
+    assert_eq!(bench.run(Bench::write(file, 4096, 8000)), DONE);
     let content = fs::read(dir.path().join("a.log")).expect("read");
     assert!(content[5000..8000] == [0xee; 3000]);
 }
@@ -254,7 +253,7 @@ fn many_writes_in_flight_with_more_parts_than_one_call_takes() {
         writes.push(bench.begin(Bench::write(*file, 0, bytes)));
     }
     for write in writes {
-        assert_eq!(bench.wait(write), done());
+        assert_eq!(bench.wait(write), DONE);
     }
     for n in 0..20 {
         let content = fs::read(dir.path().join(format!("{n}.log"))).expect("read");
@@ -272,7 +271,7 @@ fn a_file_closed_at_once_is_written_first_and_its_descriptors_go() {
     let source = bench.with(|store, _| store.splice_source(file));
     let slices = bench.with(|store, _| store.tail_slices(file, Position(5), 90_000));
     bench.begin(DiskOp::Close { file });
-    assert_eq!(bench.wait(write), done());
+    assert_eq!(bench.wait(write), DONE);
     assert!(
         slices.concat() == pattern(5, 90_005),
         "a response keeps what it holds"
@@ -297,14 +296,14 @@ fn names_and_small_files() {
     let list = |bench: &mut Bench, path: &str| bench.run(DiskOp::List { path: path.into() });
     assert_eq!(list(&mut bench, ""), Ok(DiskOk::Names(Vec::new())));
     assert_eq!(list(&mut bench, "nowhere"), Ok(DiskOk::Missing));
-    assert_eq!(bench.run(DiskOp::MakeDir { path: "d".into() }), done());
-    assert_eq!(bench.run(DiskOp::MakeDir { path: "d".into() }), done());
+    assert_eq!(bench.run(DiskOp::MakeDir { path: "d".into() }), DONE);
+    assert_eq!(bench.run(DiskOp::MakeDir { path: "d".into() }), DONE);
     let write = |path: &str, bytes: &'static [u8]| DiskOp::WriteFile {
         path: path.into(),
         bytes: Bytes::from_static(bytes),
     };
-    assert_eq!(bench.run(write("d/f", b"one")), done());
-    assert_eq!(bench.run(write("d/f", b"two")), done());
+    assert_eq!(bench.run(write("d/f", b"one")), DONE);
+    assert_eq!(bench.run(write("d/f", b"two")), DONE);
     let read = |path: &str, bytes_max| DiskOp::ReadFile {
         path: path.into(),
         bytes_max,
@@ -317,7 +316,7 @@ fn names_and_small_files() {
         from: "d".into(),
         to: "e".into(),
     };
-    assert_eq!(bench.run(rename), done());
+    assert_eq!(bench.run(rename), DONE);
     let entry = |name: &str, is_dir, bytes| DirEntry {
         name: name.to_owned(),
         is_dir,
@@ -331,8 +330,8 @@ fn names_and_small_files() {
         list(&mut bench, "e"),
         Ok(DiskOk::Names(vec![entry("f", false, 3)]))
     );
-    assert_eq!(bench.run(DiskOp::Remove { path: "e".into() }), done());
-    assert_eq!(bench.run(DiskOp::Remove { path: "e".into() }), done());
+    assert_eq!(bench.run(DiskOp::Remove { path: "e".into() }), DONE);
+    assert_eq!(bench.run(DiskOp::Remove { path: "e".into() }), DONE);
     assert_eq!(list(&mut bench, ""), Ok(DiskOk::Names(Vec::new())));
     let file = bench.out.next_file();
     let open = DiskOp::Open {
@@ -359,10 +358,10 @@ fn a_full_disk_says_so_and_goes_on() {
         matches!(&result, Err(DiskError::NoSpace(_) | DiskError::Io(_))),
         "{result:?}"
     );
-    assert_eq!(bench.run(reserve(65536)), done());
+    assert_eq!(bench.run(reserve(65536)), DONE);
     bench.append(file, 0, pattern(0, 65536));
-    assert_eq!(bench.run(Bench::write(file, 0, 65536)), done());
-    assert_eq!(bench.run(DiskOp::Flush { file }), done());
+    assert_eq!(bench.run(Bench::write(file, 0, 65536)), DONE);
+    assert_eq!(bench.run(DiskOp::Flush { file }), DONE);
     let mut content = vec![0; 65536];
     let written = fs::File::open(dir.path().join("a.log")).expect("there");
     written.read_exact_at(&mut content, 0).expect("read");

@@ -1,7 +1,7 @@
 //! The records of one stored or sent batch, walked in steps, whatever their codec.
 //!
 //! Invariants:
-//! 1. A step walks about its budget of record bytes and holds at most [`PIECE_BYTES`] of them.
+//! 1. A step walks about its budget of record bytes and holds at most 64 KiB of them.
 //! 2. `Done` without a stop means: as many records as the head says, and not a byte more.
 //!
 //! Source: `DefaultRecordBatch` (`streamingIterator`, `skipKeyValueIterator`, `RecordIterator.ensureNoneRemaining`).

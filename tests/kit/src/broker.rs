@@ -53,12 +53,14 @@ pub fn free_port() -> u16 {
 }
 
 impl Setup {
-    /// The binary, with its defaults but for port and directory.
+    /// The binary, with its defaults but for port and directory, and what `ONRUSH_TEST_OVERRIDES` sets
+    /// (`key=value`, separated by spaces).
     #[must_use]
     pub fn new(binary: &str) -> Self {
+        let overrides = std::env::var("ONRUSH_TEST_OVERRIDES").unwrap_or_default();
         Self {
             binary: binary.into(),
-            overrides: Vec::new(),
+            overrides: overrides.split_whitespace().map(str::to_owned).collect(),
             arguments: Vec::new(),
             port: free_port(),
         }

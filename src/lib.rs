@@ -1,5 +1,6 @@
 //! onrush: a drop-in Kafka replacement, thread per core on io_uring. This package is the edge around `onrush-core`.
 
+pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod io;

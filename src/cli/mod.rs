@@ -9,6 +9,7 @@ pub mod consume;
 pub mod dump;
 pub mod output;
 pub mod produce;
+pub mod start;
 pub mod topic;
 
 use std::ffi::OsString;
@@ -24,13 +25,20 @@ use output::Out;
 /// onrush: a drop-in replacement for Apache Kafka on Linux.
 #[derive(Debug, Parser)]
 #[command(name = "onrush", version, about, propagate_version = true)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    start: start::StartOptions,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Starts a broker, as `onrush` alone does.
+    Start(start::StartArgs),
+    /// Prepares a data directory, as `kafka-storage format` does. `start` does it by itself where it is needed.
+    Format(start::FormatArgs),
     /// Creates, lists, describes and deletes topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),
@@ -78,6 +86,15 @@ pub enum CliError {
     /// stdout.
     #[error("cannot write the output: {0}")]
     Output(std::io::Error),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The data directory.
+    #[error(transparent)]
+    Boot(#[from] crate::boot::BootError),
+    /// The log.
+    #[error(transparent)]
+    Observe(#[from] crate::observe::ObserveError),
     /// What was asked for is not there.
     #[error("{0}")]
     Usage(String),
@@ -123,7 +140,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let mut out = Out::stdout();
     let result = match &cli.command {
-        None => Ok(()),
+        None => return start::run(&cli.start),
+        Some(Command::Start(args)) => return start::run(&args.options()),
+        Some(Command::Format(args)) => start::format(args, &mut out),
         Some(Command::Topic(command)) => topic::run(command, &mut out),
         Some(Command::Produce(args)) => produce::run(args, &mut out),
         Some(Command::Consume(args)) => consume::run(args, &mut out),
@@ -161,6 +180,18 @@ mod tests {
     fn command_lines_parse_or_are_refused() {
         for (line, good) in [
             ("onrush", true),
+            ("onrush --config a --override b=c --log-format json", true),
+            (
+                "onrush start --config a --override b=c --override d=e",
+                true,
+            ),
+            ("onrush start server.properties --override b=c", true),
+            ("onrush start a --config b", false),
+            (
+                "onrush start --override b=c --log-level info,onrush::net=debug",
+                true,
+            ),
+            ("onrush format --cluster-id x --ignore-formatted", true),
             ("onrush topic create a", true),
             (
                 "onrush topic create a -p 3 -r -1 -c a=b -c c=d --json",

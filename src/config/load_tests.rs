@@ -187,10 +187,6 @@ fn refusals_name_key_value_and_reason() {
             "connections.max.idle.ms=50",
         ),
         (
-            &["max.connections.per.ip.overrides=127.0.0.1"],
-            "address:count",
-        ),
-        (
             &["onrush.durability=written", "log.flush.interval.messages=1"],
             "set onrush.durability=flushed",
         ),
@@ -230,6 +226,4 @@ fn faults_of_the_file_are_named() {
 #[test]
 fn old_names_still_count() {
     assert_eq!(with(&["broker.id=7"]).map(|c| c.node_id.0).ok(), Some(7));
-    let limits = with(&["max.connections.per.ip.overrides=127.0.0.1:5, ::1:6"]).expect("fine");
-    assert_eq!(limits.net.connections_per_ip_overrides.len(), 2);
 }

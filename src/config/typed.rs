@@ -1,6 +1,5 @@
 //! The checked configuration as values of their own types: what the rest of the edge reads.
 
-use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +7,6 @@ use onrush_core::types::{BrokerConfigView, Millis, NodeId};
 
 use super::listeners::{self, ListenerKeys, Listeners};
 use super::load::{ConfigError, Notices, Values};
-use super::schema::items;
 use super::validate::{data_dirs, effective_node_id};
 
 /// What acks=all promises.
@@ -27,8 +25,6 @@ pub struct NetConfig {
     pub connections_max: u32,
     /// `max.connections.per.ip`
     pub connections_per_ip_max: u32,
-    /// `max.connections.per.ip.overrides`
-    pub connections_per_ip_overrides: Vec<(IpAddr, u32)>,
     /// `connections.max.idle.ms`; `None`: never closed for idleness.
     pub idle_max: Option<Millis>,
     /// `socket.request.max.bytes`
@@ -37,8 +33,8 @@ pub struct NetConfig {
     pub receive_buffer_bytes: Option<u32>,
     /// `socket.send.buffer.bytes`; `None` leaves it to the kernel.
     pub send_buffer_bytes: Option<u32>,
-    /// `socket.listen.backlog.size`
-    pub backlog: u32,
+    /// `queued.max.request.bytes`; `None`: a bound of our own.
+    pub queued_bytes_max: Option<u64>,
 }
 
 /// Everything a broker needs to start.
@@ -46,6 +42,8 @@ pub struct NetConfig {
 pub struct BrokerConfig {
     /// `node.id`
     pub node_id: NodeId,
+    /// `onrush.cluster.id`
+    pub cluster_id: Option<String>,
     /// `broker.rack`
     pub rack: Option<Arc<str>>,
     /// Where to listen and what to tell.
@@ -54,6 +52,10 @@ pub struct BrokerConfig {
     pub data_dir: PathBuf,
     /// `onrush.durability`
     pub durability: Durability,
+    /// `fetch.max.bytes`
+    pub fetch_bytes_max: u64,
+    /// `producer.id.expiration.ms`
+    pub producer_id_expiration: Millis,
     /// Bounds on connections and requests.
     pub net: NetConfig,
     /// All keys, for the core and DescribeConfigs.
@@ -87,6 +89,7 @@ impl BrokerConfig {
         }
         Ok(Self {
             node_id: NodeId(narrow(effective_node_id(values))),
+            cluster_id: values.set("onrush.cluster.id").map(str::to_owned),
             rack: values.set("broker.rack").map(Arc::from),
             listeners,
             data_dir: PathBuf::from(data_dirs(values).1),
@@ -94,7 +97,9 @@ impl BrokerConfig {
                 Some("written") => Durability::Written,
                 _ => Durability::Flushed,
             },
-            net: net(values)?,
+            fetch_bytes_max: narrow(values.number("fetch.max.bytes")),
+            producer_id_expiration: Millis(narrow(values.number("producer.id.expiration.ms"))),
+            net: net(values),
             view,
             notices,
         })
@@ -106,47 +111,24 @@ fn narrow<T: TryFrom<i64>>(number: i64) -> T {
     T::try_from(number).unwrap_or_else(|_| panic!("{number} was checked to fit its type"))
 }
 
-fn net(values: &Values) -> Result<NetConfig, ConfigError> {
-    let buffer = |key| match values.number(key) {
-        -1 => None,
-        bytes => Some(narrow(bytes)),
+fn net(values: &Values) -> NetConfig {
+    // Kafka's default would switch off the kernel's own tuning, which is better; what is asked for is done.
+    let buffer = |key| match values.set(key).map(|_| values.number(key)) {
+        None | Some(-1) => None,
+        Some(bytes) => Some(narrow(bytes)),
     };
     let idle = values.number("connections.max.idle.ms");
-    Ok(NetConfig {
+    NetConfig {
         connections_max: narrow(values.number("max.connections")),
         connections_per_ip_max: narrow(values.number("max.connections.per.ip")),
-        connections_per_ip_overrides: per_ip(
-            values.get("max.connections.per.ip.overrides").unwrap_or(""),
-        )?,
         idle_max: u64::try_from(idle).ok().map(Millis),
         request_bytes_max: narrow(values.number("socket.request.max.bytes")),
         receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
         send_buffer_bytes: buffer("socket.send.buffer.bytes"),
-        backlog: narrow(values.number("socket.listen.backlog.size")),
-    })
-}
-
-fn per_ip(text: &str) -> Result<Vec<(IpAddr, u32)>, ConfigError> {
-    let bad = |item: &str, why: &str| {
-        ConfigError::Cross(format!(
-            "max.connections.per.ip.overrides has {item:?}, {why}: write address:count"
-        ))
-    };
-    let mut limits = Vec::new();
-    for item in items(text) {
-        let (host, count) = item
-            .rsplit_once(':')
-            .ok_or_else(|| bad(item, "which has no count"))?;
-        let count = count
-            .trim()
-            .parse()
-            .map_err(|_| bad(item, "whose count is not a number"))?;
-        let found = (host.trim(), 0)
-            .to_socket_addrs()
-            .map_err(|_| bad(item, "whose address cannot be found"))?;
-        limits.extend(found.map(|address| (address.ip(), count)));
+        queued_bytes_max: u64::try_from(values.number("queued.max.request.bytes"))
+            .ok()
+            .filter(|bytes| *bytes > 0),
     }
-    Ok(limits)
 }
 
 /// This machine's name, for listeners without a host.

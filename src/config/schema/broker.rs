@@ -73,7 +73,7 @@ keys! {
     /// How often is looked for producers to forget.
     "producer.id.expiration.check.interval.ms": Int, Some("600000"), AtLeast(1), ReadOnly, NoEffect, internal;
     /// Silence after which a partition forgets an idempotent producer.
-    "producer.id.expiration.ms": Int, Some("86400000"), AtLeast(1), ClusterWide, NoEffect;
+    "producer.id.expiration.ms": Int, Some("86400000"), AtLeast(1), ClusterWide, Honoured;
     /// When Kafka tidies its list of waiting produce requests.
     "producer.purgatory.purge.interval.requests": Int, Some("1000"), Any, ReadOnly, NoEffect;
     /// Samples kept for client quotas.

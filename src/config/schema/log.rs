@@ -87,9 +87,9 @@ keys! {
     /// Age in hours at which a segment is closed, when log.roll.ms is not set.
     "log.roll.hours": Int, Some("168"), AtLeast(1), ReadOnly, Honoured;
     /// Random hours taken off the age of a roll, when log.roll.jitter.ms is not set.
-    "log.roll.jitter.hours": Int, Some("0"), AtLeast(0), ReadOnly, NoEffect;
+    "log.roll.jitter.hours": Int, Some("0"), AtLeast(0), ReadOnly, Honoured;
     /// Random milliseconds taken off the age of a roll.
-    "log.roll.jitter.ms": Long, None, Any, ClusterWide, NoEffect;
+    "log.roll.jitter.ms": Long, None, Any, ClusterWide, Honoured;
     /// Age in milliseconds at which a segment is closed.
     "log.roll.ms": Long, None, Any, ClusterWide, Honoured;
     /// Size at which a segment is closed.

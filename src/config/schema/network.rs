@@ -31,15 +31,15 @@ keys! {
     /// Open connections that one client address may have.
     "max.connections.per.ip": Int, Some("2147483647"), AtLeast(0), ClusterWide, Honoured;
     /// Limits for single addresses, as address:count.
-    "max.connections.per.ip.overrides": String, Some(""), Any, ClusterWide, Honoured;
+    "max.connections.per.ip.overrides": String, Some(""), Any, ClusterWide, NoEffect;
     /// Partitions in one answer to DescribeTopicPartitions.
     "max.request.partition.size.limit": Int, Some("2000"), AtLeast(1), ReadOnly, Honoured;
     /// Request threads in Kafka; onrush has one thread per core.
     "num.io.threads": Int, Some("8"), AtLeast(1), ClusterWide, NoEffect;
     /// Network threads in Kafka; onrush has one thread per core.
     "num.network.threads": Int, Some("3"), AtLeast(1), ClusterWide, NoEffect;
-    /// Bytes of requests that may wait before sockets are no longer read; -1 is no bound.
-    "queued.max.request.bytes": Long, Some("-1"), Any, ReadOnly, NoEffect;
+    /// Memory for requests that are being received; when it is used up, sockets are not read. -1 is a bound of our own.
+    "queued.max.request.bytes": Long, Some("-1"), Any, ReadOnly, Honoured;
     /// Requests that may wait for a request thread in Kafka.
     "queued.max.requests": Int, Some("500"), AtLeast(1), ReadOnly, NoEffect;
     /// How long a request to another broker may take.
@@ -48,8 +48,8 @@ keys! {
     "socket.connection.setup.timeout.max.ms": Long, Some("30000"), Any, ReadOnly, NoEffect;
     /// First wait for a connection to another broker.
     "socket.connection.setup.timeout.ms": Long, Some("10000"), Any, ReadOnly, NoEffect;
-    /// Connections that the kernel holds until they are accepted.
-    "socket.listen.backlog.size": Int, Some("50"), AtLeast(1), ReadOnly, Honoured;
+    /// Connections that the kernel holds until they are accepted; onrush asks for 1024.
+    "socket.listen.backlog.size": Int, Some("50"), AtLeast(1), ReadOnly, NoEffect;
     /// SO_RCVBUF of client connections; -1 leaves it to the kernel.
     "socket.receive.buffer.bytes": Int, Some("102400"), Any, ReadOnly, Honoured;
     /// Largest request; a longer one closes the connection.

@@ -1,0 +1,98 @@
+//! What the system must give: limits, io_uring, direct I/O, addresses. Each shortfall is a sentence with its fix.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
+
+use super::BootError;
+use crate::config::NetConfig;
+use crate::config::listeners::{HostPort, Listener as ListenerConfig};
+use crate::io::process;
+use crate::io::ring;
+use crate::io::socket::{Listener, SocketBuffers};
+use crate::store::{FlushCost, measure_flush};
+
+/// Fewer open files than this are soon used up: each partition has some, each connection one.
+const OPEN_FILES_WANTED: u64 = 65_536;
+/// Each core registers a few MiB with its rings.
+const LOCKED_BYTES_WANTED: u64 = 8 * 1024 * 1024;
+
+/// Raises what may be raised and says what is too low.
+pub(super) fn check_limits(warnings: &mut Vec<String>) -> Result<(), BootError> {
+    ring::probe().map_err(BootError::Ring)?;
+    match process::raise_open_files() {
+        Ok(limit) if limit.soft < OPEN_FILES_WANTED => warnings.push(format!(
+            "only {} files may be open; raise it with `ulimit -n 100000` or LimitNOFILE=100000",
+            limit.soft
+        )),
+        Ok(_) => {}
+        Err(error) => warnings.push(format!("the limit of open files cannot be read: {error}")),
+    }
+    match process::locked_memory() {
+        Ok(limit) if limit.soft < LOCKED_BYTES_WANTED => warnings.push(format!(
+            "only {} KiB of memory may be locked; raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity",
+            limit.soft / 1024
+        )),
+        Ok(_) => {}
+        Err(error) => warnings.push(format!("the limit of locked memory cannot be read: {error}")),
+    }
+    Ok(())
+}
+
+/// Measures a flush and looks for direct I/O in the data directory.
+pub(super) fn check_disk(dir: &Path, warnings: &mut Vec<String>) -> Result<FlushCost, BootError> {
+    let cost = measure_flush(dir).map_err(|error| BootError::Directory {
+        path: dir.to_owned(),
+        error,
+    })?;
+    if !cost.direct {
+        warnings.push(format!(
+            "the file system of {} has no direct I/O (O_DIRECT), so records pass through the page cache; put the directory on ext4 or XFS",
+            dir.display()
+        ));
+    }
+    Ok(cost)
+}
+
+/// Binds one listener, after a probe that finds whoever listens there already.
+pub(super) fn bind(listener: &ListenerConfig, net: &NetConfig) -> Result<Listener, BootError> {
+    let buffers = SocketBuffers {
+        send_bytes: net.send_buffer_bytes,
+        receive_bytes: net.receive_buffer_bytes,
+    };
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => BootError::PortInUse {
+            name: listener.name.clone(),
+            at: listener.bind.to_string(),
+        },
+        _ => BootError::Bind {
+            name: listener.name.clone(),
+            at: listener.bind.to_string(),
+            error,
+        },
+    };
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses(&listener.bind).map_err(failed)? {
+        match Listener::bind(address, buffers) {
+            Ok(bound) => return Ok(bound),
+            // A kernel without IPv6: the next candidate is IPv4.
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => last = error,
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Err(failed(last))
+}
+
+/// Candidates to bind to, best first. No host means every interface, of both families where the kernel has IPv6.
+fn addresses(at: &HostPort) -> io::Result<Vec<SocketAddr>> {
+    if at.host.is_empty() {
+        return Ok(vec![
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, at.port)),
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, at.port)),
+        ]);
+    }
+    let mut found: Vec<_> = (at.host.as_str(), at.port).to_socket_addrs()?.collect();
+    // As Java prefers: a name with both has clients that know the IPv4 address.
+    found.sort_by_key(SocketAddr::is_ipv6);
+    Ok(found)
+}

@@ -29,11 +29,17 @@ pub fn open_direct(path: &Path, create: bool) -> io::Result<(File, bool)> {
     }
 }
 
-/// Tells the kernel not to read ahead: what lies past the end of an active segment is not worth reading. Advice only.
-pub fn advise_random(file: &File) {
+/// Tells the kernel whether to read ahead through this descriptor: what lies past the end of an active segment is not worth
+/// reading. Advice only; it changes a flag of the descriptor and does no I/O.
+pub fn advise_readahead(file: impl AsFd, on: bool) {
+    let advice = if on {
+        libc::POSIX_FADV_NORMAL
+    } else {
+        libc::POSIX_FADV_RANDOM
+    };
     // SAFETY: the descriptor is open during the call; no pointers are passed.
     // A file system that takes no advice reads ahead, which costs memory and nothing else.
-    unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+    unsafe { libc::posix_fadvise(file.as_fd().as_raw_fd(), 0, 0, advice) };
 }
 
 /// Writes `bytes` (aligned, whole sectors, if the file was opened for direct I/O) and waits until they are on stable storage.

@@ -19,6 +19,8 @@ use std::rc::Rc;
 const PIPE_BYTES: usize = 1 << 20;
 /// Empty pipes kept for the next response.
 const IDLE_MAX: usize = 16;
+/// Pipes that may wait with pages in them for slow peers.
+const IN_USE_MAX: usize = 64;
 
 /// A pipe that holds pages on their way.
 #[derive(Debug)]
@@ -27,10 +29,12 @@ pub struct Pipe {
     write: Rc<OwnedFd>,
     capacity: usize,
     held: usize,
+    /// Counts the pipes of a pool.
+    _count: Rc<()>,
 }
 
 impl Pipe {
-    fn new() -> io::Result<Self> {
+    fn new(count: Rc<()>) -> io::Result<Self> {
         let mut fds = [0; 2];
         // SAFETY: `fds` is room for the two descriptors.
         let result = unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) };
@@ -51,6 +55,7 @@ impl Pipe {
             write: Rc::new(write),
             capacity: usize::try_from(size).unwrap_or(4096),
             held: 0,
+            _count: count,
         })
     }
 
@@ -123,6 +128,7 @@ impl Pipe {
 #[derive(Debug, Default)]
 pub struct PipePool {
     idle: Vec<Pipe>,
+    count: Rc<()>,
 }
 
 impl PipePool {
@@ -130,7 +136,16 @@ impl PipePool {
     ///
     /// Errors: no more descriptors.
     pub fn take(&mut self) -> io::Result<Pipe> {
-        self.idle.pop().map_or_else(Pipe::new, Ok)
+        match self.idle.pop() {
+            Some(pipe) => Ok(pipe),
+            None => Pipe::new(Rc::clone(&self.count)),
+        }
+    }
+
+    /// True if so many pipes are in use that a blocked one should be given back.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        Rc::strong_count(&self.count) - 1 - self.idle.len() > IN_USE_MAX
     }
 
     /// Takes a pipe back; one that still holds pages is closed instead, which drops them.

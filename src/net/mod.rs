@@ -11,7 +11,7 @@
 
 mod conn;
 mod inbound;
-mod limits;
+mod net_limits;
 mod outbound;
 mod table;
 
@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 use onrush_core::effect::{Close, Note};
 use onrush_core::input::Input;
+use onrush_core::types::limits;
 use onrush_core::types::{ConnId, ListenerId, Millis, Monotonic};
 
 use self::conn::{Conn, Life, Sending};
@@ -34,7 +35,7 @@ use crate::io::socket::{Listener, prepare_accepted, shutdown};
 use crate::io::splice::{Pipe, PipePool, is_resident};
 
 pub use inbound::BadLength;
-pub use limits::NetLimits;
+pub use net_limits::NetLimits;
 pub use outbound::OutPart;
 
 /// Bytes of files spliced for one connection before others have their turn.
@@ -43,6 +44,10 @@ const SPLICE_BYTES_PER_TURN: usize = 1 << 20;
 const SCAN_MS: Millis = Millis(500);
 /// The same while somebody waits for receive memory.
 const SCAN_STARVED_MS: Millis = Millis(20);
+
+/// Memory of tails, beyond which responses that wait for slow peers give theirs up for the file: what the core may keep, and as much
+/// again for those that read it.
+const TAIL_BYTES_MAX: u64 = limits::UNWRITTEN_BYTES_MAX + 2 * limits::HOT_TAIL_BYTES_MAX;
 
 /// What an operation of the ring was about.
 #[derive(Clone, Copy, Debug)]
@@ -567,6 +572,13 @@ impl Net {
                         }
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            if self.pipes.is_crowded()
+                                && let Sending::Blocked(pipe) =
+                                    std::mem::replace(&mut conn.sending, Sending::Idle)
+                            {
+                                // Its pages are dropped; the range is spliced again when there is room.
+                                self.pipes.give_back(pipe);
+                            }
                             conn.ops += 1;
                             conn.polling = true;
                             let socket = conn.socket.clone();
@@ -721,6 +733,12 @@ impl Net {
     }
 
     fn scan<T: From<NetOp> + Clone>(&mut self, cx: &mut Cx<'_, T>) {
+        cx.pool.collect();
+        if cx.pool.in_use(Purpose::Tail) > TAIL_BYTES_MAX {
+            self.table
+                .iter_mut()
+                .for_each(|c| c.outbound.yield_memory());
+        }
         let limits = self.limits;
         let expired: Vec<ConnId> = self
             .table

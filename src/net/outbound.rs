@@ -2,7 +2,9 @@
 //!
 //! Invariants: 1. Parts leave in the order given. 2. A frame is reported sent exactly once, when the kernel has all of it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -17,6 +19,17 @@ const BYTES_PER_SEND_MAX: u64 = 1 << 20;
 pub enum OutPart {
     /// In memory.
     Bytes(Bytes),
+    /// In memory, and in a file as well or soon.
+    Tail {
+        /// The bytes.
+        bytes: Bytes,
+        /// The file, for splice.
+        file: Keep,
+        /// Where they are in it.
+        position: u64,
+        /// Below its value the file's bytes may be read from the file.
+        released: Rc<Cell<u64>>,
+    },
     /// In a file.
     File {
         /// The file, for splice.
@@ -31,7 +44,7 @@ pub enum OutPart {
 impl OutPart {
     fn len(&self) -> u64 {
         match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Bytes(bytes) | Self::Tail { bytes, .. } => bytes.len() as u64,
             Self::File { bytes, .. } => *bytes,
         }
     }
@@ -88,7 +101,7 @@ impl Outbound {
         let mut bytes = 0;
         for part in &self.parts {
             match part {
-                OutPart::Bytes(part) => {
+                OutPart::Bytes(part) | OutPart::Tail { bytes: part, .. } => {
                     if vectors.count() == PARTS_PER_SEND_MAX || bytes >= BYTES_PER_SEND_MAX {
                         break;
                     }
@@ -138,6 +151,14 @@ impl Outbound {
                 OutPart::Bytes(part) => {
                     bytes::Buf::advance(part, usize::try_from(left).expect("parts fit memory"));
                 }
+                OutPart::Tail {
+                    bytes: part,
+                    position,
+                    ..
+                } => {
+                    bytes::Buf::advance(part, usize::try_from(left).expect("parts fit memory"));
+                    *position += left;
+                }
                 OutPart::File {
                     position, bytes, ..
                 } => {
@@ -161,6 +182,26 @@ impl Outbound {
         complete
     }
 
+    /// Gives up memory of parts that are in their files by now; they will be spliced instead.
+    pub(super) fn yield_memory(&mut self) {
+        for part in &mut self.parts {
+            if let OutPart::Tail {
+                bytes,
+                file,
+                position,
+                released,
+            } = part
+                && *position + bytes.len() as u64 <= released.get()
+            {
+                *part = OutPart::File {
+                    file: file.clone(),
+                    position: *position,
+                    bytes: bytes.len() as u64,
+                };
+            }
+        }
+    }
+
     /// Drops everything.
     pub(super) fn clear(&mut self) {
         self.parts.clear();
@@ -174,6 +215,38 @@ mod tests {
 
     fn part(bytes: &'static [u8]) -> OutPart {
         OutPart::Bytes(Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn memory_is_given_up_for_what_is_in_the_file() {
+        let file: Keep = Rc::new(std::fs::File::open("/dev/null").expect("opens"));
+        let released = Rc::new(Cell::new(103));
+        let tail = |position, bytes: &'static [u8]| OutPart::Tail {
+            bytes: Bytes::from_static(bytes),
+            file: file.clone(),
+            position,
+            released: Rc::clone(&released),
+        };
+        let mut out = Outbound::default();
+        out.push(vec![tail(98, b"abcde"), tail(103, b"fg")]);
+        let mut vectors = Vectors::default();
+        assert!(matches!(
+            out.next(&mut vectors),
+            Next::Memory { more: false }
+        ));
+        assert_eq!(out.sent(1), 0);
+        out.yield_memory();
+        let Next::File {
+            position, bytes, ..
+        } = out.next(&mut vectors)
+        else {
+            panic!("the first part is in the file");
+        };
+        assert_eq!((position, bytes), (99, 4));
+        assert_eq!(out.sent(4), 0);
+        assert!(matches!(out.next(&mut vectors), Next::Memory { .. }));
+        assert_eq!(vectors.bytes(), 2, "the second part is not in the file yet");
+        assert_eq!(out.sent(2), 1);
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Table {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Conn> {
         self.slots.iter().filter_map(Option::as_deref)
     }
+
+    /// As [`Table::iter`], to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Conn> {
+        self.slots.iter_mut().filter_map(Option::as_deref_mut)
+    }
 }
 
 fn slot_of(id: ConnId) -> usize {

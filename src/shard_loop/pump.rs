@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use onrush_core::effect::{Effect, Gather, Note, Part};
 use onrush_core::input::{CoreMsg, Effects, Input};
-use onrush_core::types::{Monotonic, WorkId};
+use onrush_core::types::{Monotonic, Position, WorkId};
 
 use super::{CoreSpec, Machine, NoteSink, Outcome};
 use crate::io::clock::Clock;
@@ -418,8 +418,17 @@ fn resolve(store: &mut Store, gather: Gather) -> Vec<OutPart> {
                 position,
                 len,
             } => {
-                let slices = store.tail_slices(file, position, len);
-                parts.extend(slices.into_iter().map(OutPart::Bytes));
+                let mut position = position.0;
+                for bytes in store.tail_slices(file, Position(position), len) {
+                    let len = bytes.len() as u64;
+                    parts.push(OutPart::Tail {
+                        bytes,
+                        file: store.splice_source(file),
+                        position,
+                        released: store.released(file),
+                    });
+                    position += len;
+                }
             }
             Part::Extent {
                 file,

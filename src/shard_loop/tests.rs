@@ -522,6 +522,26 @@ fn parts_of_files_are_sent_cold_hot_and_from_memory() {
     assert_eq!(core.end(), Outcome::Stopped);
 }
 
+#[test]
+fn more_slow_readers_than_pipes_get_all_of_it() {
+    let core = Core::start(NetLimits::default(), Files::new);
+    core.wait_note(&Note::Ready);
+    let mut question = BytesMut::from(&b"e"[..]);
+    question.put_u32(0);
+    question.put_u32(u32::try_from(CONTENT_BYTES).expect("small"));
+    let question = framed(&question);
+    let mut streams: Vec<TcpStream> = (0..100).map(|_| core.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(&question).expect("sent");
+    }
+    let content = content();
+    for stream in &mut streams {
+        let answer = read_frame(stream);
+        assert!(answer[4..answer.len() - 4] == content[..]);
+    }
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
 /// Where the game ends.
 const LAST: i64 = 40;
 

@@ -12,10 +12,10 @@ use std::thread;
 
 use bytes::Bytes;
 use onrush_core::effect::{DirEntry, DiskError, DiskOk, DiskResult, RelPath};
-use onrush_core::types::{FileId, Token};
+use onrush_core::types::{FileId, Position, Token};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::io::file::{advise_random, open_direct};
+use crate::io::file::open_direct;
 use crate::io::wake::Event;
 use crate::mesh::Sleeper;
 
@@ -39,7 +39,7 @@ pub(super) enum Job {
     /// See `DiskOp::Open`.
     Open(Token, RelPath, FileId, bool),
     /// Flush the file, cut it, flush it.
-    Truncate(Token, FileId, OwnedFd, u64),
+    Truncate(Token, FileId, OwnedFd, Position),
     /// Close these: the last close of a removed file frees its blocks, which may take long.
     Close(Vec<OwnedFd>),
 }
@@ -49,7 +49,7 @@ pub(super) enum Reply {
     /// An operation is done.
     Disk(Token, DiskResult),
     /// A file was cut, or not.
-    Truncated(Token, FileId, DiskResult),
+    Truncated(Token, FileId, Position, DiskResult),
     /// A file is absent or could not be opened.
     NotOpened(Token, FileId, DiskResult),
     /// A file is open.
@@ -221,7 +221,7 @@ impl Worker {
             Job::WriteFile(token, path, bytes) => (token, write_file(&self.at(&path), &bytes)),
             Job::Truncate(token, file, fd, to) => {
                 let result = truncate(fd, to).map_err(|e| disk_error(&e));
-                return Some(Reply::Truncated(token, file, result));
+                return Some(Reply::Truncated(token, file, to, result));
             }
             Job::Open(token, path, file, create) => {
                 let result = match open(&self.at(&path), create) {
@@ -362,11 +362,11 @@ fn write_file(path: &Path, bytes: &Bytes) -> Outcome {
     Ok(DiskOk::Done)
 }
 
-fn truncate(file: OwnedFd, to: u64) -> Outcome {
+fn truncate(file: OwnedFd, to: Position) -> Outcome {
     let file = File::from(file);
     // What stays must be on the disk before the size says so.
     file.sync_data()?;
-    file.set_len(to)?;
+    file.set_len(to.0)?;
     file.sync_all()?;
     Ok(DiskOk::Done)
 }
@@ -382,7 +382,6 @@ fn open(path: &Path, create: bool) -> Result<Option<Opened>, io::Error> {
         flush_parent(path)?;
     }
     let buffered = with_path(path, "open", File::open(path))?;
-    advise_random(&buffered);
     let bytes = with_path(path, "size of", direct.metadata())?.len();
     Ok(Some(Opened {
         direct: direct.into(),

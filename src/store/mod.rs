@@ -16,7 +16,7 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,6 +31,7 @@ use onrush_core::types::limits::SECTOR_BYTES;
 use onrush_core::types::{FileId, Position, Token};
 
 use self::helper::{Helper, Job, Opened, Reply, disk_error};
+use crate::io::file::advise_readahead;
 use crate::io::pool::{Filling, Pool, Purpose};
 use crate::io::ring::{Done, Keep, Lent, Ring, Vectors};
 use crate::io::tail::Tail;
@@ -80,6 +81,8 @@ impl Drop for FileFd {
 #[derive(Default)]
 struct LogFile {
     tail: Tail,
+    /// Below it everything is in the file and may be read from there.
+    released: Rc<Cell<u64>>,
     fds: Option<Fds>,
     /// Up to where blocks are allocated: what is allocated already need not be walked again.
     reserved: u64,
@@ -88,6 +91,32 @@ struct LogFile {
 struct Fds {
     direct: Rc<FileFd>,
     buffered: Rc<FileFd>,
+    /// The file grows (space was reserved since it was opened or cut): no readahead past its end.
+    grows: bool,
+}
+
+impl LogFile {
+    fn on_truncated(&mut self, to: u64) {
+        let cut_content = self.tail.end().is_some_and(|end| end > to);
+        if cut_content {
+            // What responses still hold of the bytes that are gone cannot be read from the file any more.
+            self.released.set(0);
+            self.released = Rc::default();
+        } else {
+            self.released.set(to);
+        }
+        self.tail = Tail::default();
+        self.set_growing(false);
+    }
+
+    fn set_growing(&mut self, grows: bool) {
+        if let Some(fds) = &mut self.fds
+            && fds.grows != grows
+        {
+            fds.grows = grows;
+            advise_readahead(&*fds.buffered, !grows);
+        }
+    }
 }
 
 enum Pending {
@@ -183,8 +212,9 @@ impl Store {
             } => self.write_tail(token, file, from.0..to.0, durable, cx),
             DiskOp::ReleaseTail { file, below } => {
                 // Without memory for the smaller block the larger one stays: nothing is lost but room.
-                let released = self.file(file).tail.release(cx.pool, below.0);
-                drop(released);
+                let entry = self.file(file);
+                entry.released.set(below.0 - below.0 % SECTOR_BYTES);
+                drop(entry.tail.release(cx.pool, below.0));
             }
             DiskOp::Reserve { file, to } => self.reserve(token, file, to, cx),
             DiskOp::Flush { file } => {
@@ -207,6 +237,11 @@ impl Store {
     /// Bytes of a file's tail by reference, for a response.
     pub fn tail_slices(&mut self, file: FileId, position: Position, len: u32) -> Vec<Bytes> {
         self.file(file).tail.slices(position.0, u64::from(len))
+    }
+
+    /// Below the cell's value a file's bytes are in the file and may be read from there; it moves as the tail is released.
+    pub fn released(&mut self, file: FileId) -> Rc<Cell<u64>> {
+        Rc::clone(&self.file(file).released)
     }
 
     /// The descriptor to splice a file's bytes from.
@@ -261,11 +296,11 @@ impl Store {
                     self.files.remove(&file);
                     cx.inbox.push_back(Input::Disk { token, result });
                 }
-                Reply::Truncated(token, file, result) => {
+                Reply::Truncated(token, file, to, result) => {
                     if result.is_ok()
                         && let Some(entry) = self.files.get_mut(&file)
                     {
-                        entry.tail = Tail::default();
+                        entry.on_truncated(to.0);
                     }
                     cx.inbox.push_back(Input::Disk { token, result });
                 }
@@ -404,6 +439,7 @@ impl Store {
             return answer(token, Ok(DiskOk::Done), cx);
         }
         entry.reserved = to.0;
+        entry.set_growing(true);
         self.simple(token, Retry::Reserve(file, fd, from, to.0), cx);
     }
 
@@ -419,7 +455,7 @@ impl Store {
         let entry = self.file(file);
         entry.reserved = entry.reserved.min(to.0);
         match self.fds(file).direct.as_fd().try_clone_to_owned() {
-            Ok(fd) => self.helper.push(Job::Truncate(token, file, fd, to.0)),
+            Ok(fd) => self.helper.push(Job::Truncate(token, file, fd, to)),
             Err(error) => answer(token, Err(error), cx),
         }
     }
@@ -503,6 +539,7 @@ impl Store {
         let fds = Fds {
             direct: own(opened.direct),
             buffered: own(opened.buffered),
+            grows: false,
         };
         // Closed while it was being opened: then nobody will use it.
         if let Some(entry) = self.files.get_mut(&file) {

@@ -388,7 +388,7 @@ impl Ctl {
         }
         self.bump_done = true;
         let records = controller::bump_records(self.replay.image(), self.config.node_id);
-        self.journal.append_chunks(now, records)
+        self.journal.append_chunks(now, &records)
     }
 
     fn decide(&mut self, now: Now, asked: Asked) -> Result<(), Fatal> {

@@ -78,7 +78,7 @@ impl Ctl {
         self.journal.append(now, vec![register])?;
         self.journal.append(now, vec![unfence])?;
         let elected = election_records(self.replay.image(), node);
-        self.journal.append_chunks(now, elected)?;
+        self.journal.append_chunks(now, &elected)?;
         self.phase = Phase::Activating;
         Ok(())
     }

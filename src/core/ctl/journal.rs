@@ -142,7 +142,7 @@ impl Journal {
     }
 
     /// Appends independent records in batches of a bounded size.
-    pub(super) fn append_chunks(&mut self, now: Now, records: Vec<Record>) -> Result<(), Fatal> {
+    pub(super) fn append_chunks(&mut self, now: Now, records: &[Record]) -> Result<(), Fatal> {
         for chunk in records.chunks(METADATA_RECORDS_PER_BATCH) {
             self.append(now, chunk.to_vec())?;
         }

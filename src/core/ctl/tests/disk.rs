@@ -64,7 +64,9 @@ impl Disk {
             } => {
                 let memory = &mut self.open.get_mut(&file).unwrap().memory;
                 memory.resize(at(position.0), 0);
-                parts.iter().for_each(|part| memory.extend_from_slice(part));
+                for part in &parts {
+                    memory.extend_from_slice(part);
+                }
                 return None;
             }
             DiskOp::WriteTail { file, from, to, .. } => self.write(file, from.0, to.0),

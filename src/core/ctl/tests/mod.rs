@@ -56,10 +56,14 @@ impl Rig {
     }
 
     fn with_node(disk: Disk, incarnation: u8, node_id: NodeId) -> Self {
+        Self::with_ids(disk, incarnation, node_id, DIRECTORY)
+    }
+
+    fn with_ids(disk: Disk, incarnation: u8, node_id: NodeId, directory_id: DirectoryId) -> Self {
         let config = CtlConfig {
             node_id,
             cluster_id: "VrTG-c28Qj2ZFzmW6S6MHg".into(),
-            directory_id: DIRECTORY,
+            directory_id,
             incarnation: TopicId([incarnation; 16]),
             endpoints: vec![BrokerEndpoint {
                 listener: "PLAINTEXT".into(),
@@ -364,6 +368,44 @@ fn a_transaction_cut_short_does_not_count() {
     assert_eq!(image.features["metadata.version"], 29);
     let mut rig = Rig::new(rig.stop(), 3);
     assert_eq!(rig.start(false).features["metadata.version"], 29);
+}
+
+/// The metadata directory of Apache Kafka 4.2.0 after a stop: see `metadata/record/tests.rs`.
+fn kafkas_disk() -> Disk {
+    let mut disk = Disk::default();
+    let mut put = |path: &str, bytes: &[u8]| disk.files.insert(path.to_owned(), bytes.to_vec());
+    put(
+        "__cluster_metadata-0/00000000000000000000-0000000000.checkpoint",
+        include_bytes!("../../../../tests/golden/metadata/kafka-4.2.0-voters.checkpoint"),
+    );
+    put(
+        "__cluster_metadata-0/00000000000000000000.log",
+        include_bytes!("../../../../tests/golden/metadata/kafka-4.2.0-cluster-metadata.log"),
+    );
+    put(
+        layout::QUORUM_STATE,
+        b"{\"leaderId\":1,\"leaderEpoch\":3,\"votedId\":-1,\"votedDirectoryId\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"data_version\":1}",
+    );
+    disk
+}
+
+#[test]
+fn a_node_that_ran_kafka_goes_on_as_onrush() {
+    let directory = TopicId::parse("PRNaPFNQT6mcLhcjxSXUyg").unwrap();
+    let mut rig = Rig::with_ids(kafkas_disk(), 1, NodeId(1), directory);
+    let image = rig.start(false);
+    let topic = &image.topics[&image.topics_by_name["plain"]];
+    assert_eq!(topic.partitions.len(), 3);
+    for partition in &topic.partitions {
+        assert_eq!(partition.leader, Some(NodeId(1)), "{partition:?}");
+        assert_eq!(partition.isr, [NodeId(1)]);
+        assert!(partition.elr.is_empty());
+        assert_eq!(partition.leader_recovery_state, 0);
+    }
+    assert_eq!(image.producer_id_next.0, 1000);
+    assert!(rig.quorum_state().contains("\"leaderEpoch\":4,"));
+    let (_, result) = rig.create("b");
+    assert_eq!(result.error, ErrorCode::None);
 }
 
 #[test]

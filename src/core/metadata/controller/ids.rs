@@ -68,10 +68,10 @@ mod tests {
                 let id = source.next(&taken);
                 assert_eq!(id.0[6] >> 4, 4, "version 4");
                 assert!(!id.to_string().starts_with('-'));
-                assert!(taken.insert(id, ()).is_none());
+                assert_eq!(taken.insert(id, process), None);
             }
         }
-        let same = |seed: [u8; 16]| IdSource::new(TopicId(seed)).next::<()>(&BTreeMap::new());
+        let same = |seed: [u8; 16]| IdSource::new(TopicId(seed)).next::<u8>(&BTreeMap::new());
         assert_eq!(same([7; 16]), same([7; 16]), "deterministic");
     }
 }

@@ -123,10 +123,10 @@ pub struct RegistrationChange {
 impl RegistrationChange {
     /// The lowest version that can say it, as Kafka writes.
     pub(super) fn version(&self) -> u32 {
-        if !self.log_dirs.is_empty() {
-            2
-        } else {
+        if self.log_dirs.is_empty() {
             u32::from(self.in_controlled_shutdown)
+        } else {
+            2
         }
     }
 

@@ -123,7 +123,7 @@ impl PartitionRecord {
         w.i32(self.partition.0);
         w.uuid(&self.topic);
         for nodes in [&self.replicas, &self.isr, &self.removing, &self.adding] {
-            w.vec(nodes, put_node);
+            put_nodes(w, nodes);
         }
         w.i32(self.leader.map_or(-1, |id| id.0));
         w.i32(self.leader_epoch.0);
@@ -261,8 +261,8 @@ fn node(r: &mut Reader<'_>) -> Result<NodeId, DecodeError> {
     r.i32().map(NodeId)
 }
 
-fn put_node(w: &mut Writer, node: &NodeId) {
-    w.i32(node.0);
+fn put_nodes(w: &mut Writer, nodes: &[NodeId]) {
+    w.vec(nodes, |w, node| w.i32(node.0));
 }
 
 fn leader(id: i32) -> Result<Option<NodeId>, DecodeError> {
@@ -282,6 +282,6 @@ fn recovery_state(r: &mut Reader<'_>) -> Result<i8, DecodeError> {
 
 fn push_nodes(tags: &mut Vec<(u32, Bytes)>, tag: u32, nodes: Option<&[NodeId]>) {
     if let Some(nodes) = nodes {
-        tags.push((tag, Writer::body(|w| w.vec(nodes, put_node))));
+        tags.push((tag, Writer::body(|w| put_nodes(w, nodes))));
     }
 }

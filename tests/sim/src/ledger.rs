@@ -102,6 +102,15 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// No promises yet about these topics.
+    #[must_use]
+    pub fn new(topics: Vec<Topic>) -> Self {
+        Self {
+            topics,
+            ..Self::default()
+        }
+    }
+
     /// Notes the first broken promise; later ones follow from it.
     pub fn fail(&mut self, what: String) {
         self.failure.get_or_insert(what);
@@ -135,6 +144,13 @@ impl Ledger {
     pub fn may_exist(&self, life: Life) -> bool {
         let mut topics = self.topics.iter();
         topics.any(|t| t.life == life && t.existence != Existence::Absent)
+    }
+
+    /// True while it is not known of every topic whether it exists.
+    #[must_use]
+    pub fn is_unsure(&self) -> bool {
+        let mut topics = self.topics.iter();
+        topics.any(|t| matches!(t.existence, Existence::Unknown | Existence::Created))
     }
 
     /// All partitions that surely exist.

@@ -11,3 +11,6 @@ pub mod disk;
 pub mod frames;
 pub mod ledger;
 pub mod rng;
+pub mod swarm;
+pub mod trace;
+pub mod world;

@@ -70,7 +70,7 @@ impl Admin {
             self.deletes_left -= 1;
             let topic = context.rng.index(topics.len());
             self.delete(context, topic);
-        } else if context.phase != Phase::Verify {
+        } else {
             self.look(context);
         }
     }

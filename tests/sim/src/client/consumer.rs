@@ -66,17 +66,20 @@ impl Consumer {
         }
     }
 
-    /// From now on this one reads everything.
-    pub fn begin_verify(&mut self, places: &[Place]) {
-        self.verify = Some(places.iter().map(|&p| (p, Reading::default())).collect());
+    /// One that reads these partitions in full.
+    #[must_use]
+    pub fn verifier(places: &[Place]) -> Self {
+        let verify = places.iter().map(|&p| (p, Reading::default())).collect();
+        Self {
+            verify: Some(verify),
+            ..Self::new(1_000)
+        }
     }
 
-    /// True when everything was read.
-    #[must_use]
-    pub fn has_verified(&self) -> bool {
+    fn has_verified(&self) -> bool {
         self.verify
             .as_ref()
-            .is_some_and(|v| v.values().all(|r| r.done))
+            .is_none_or(|v| v.values().all(|r| r.done))
     }
 
     fn next(&mut self, context: &mut Context) {
@@ -345,12 +348,12 @@ impl Client for Consumer {
 
     fn on_timer(&mut self, context: &mut Context) {
         self.next(context);
-        if self.link.up && self.link.waiting.is_empty() && !self.has_verified() {
+        if self.link.up && self.link.waiting.is_empty() {
             context.actions.push(Action::Wake(10_000_000));
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.link.waiting.is_empty()
+        self.link.waiting.is_empty() && self.has_verified()
     }
 }

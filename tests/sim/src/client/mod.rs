@@ -30,8 +30,6 @@ pub enum Action {
     Send(Bytes),
     /// Call `on_timer` this many nanoseconds from now.
     Wake(u64),
-    /// Close the connection; `on_lost` follows.
-    Drop,
 }
 
 /// What the whole workload is doing.

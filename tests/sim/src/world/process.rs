@@ -1,0 +1,243 @@
+//! A process of the node: its machines are stepped and their effects carried out, as the edge would.
+
+use std::fmt::Write;
+
+use onrush_core::effect::{DiskOp, Effect, Note};
+use onrush_core::input::{CoreMsg, Effects, Input};
+use onrush_core::types::{CoreId, Monotonic, Now, Token, WallMillis};
+
+use super::{BEGINNING_MS, Event, Process, World};
+use crate::disk::Crash;
+use crate::trace::{describe, describe_result};
+
+impl World {
+    pub(super) fn start(&mut self) {
+        if self.process.is_some() {
+            return;
+        }
+        self.life += 1;
+        let mut incarnation = [0; 16];
+        for half in incarnation.chunks_exact_mut(8) {
+            half.copy_from_slice(&self.rng.bits().to_be_bytes());
+        }
+        // A topic id that prints with a leading dash is one that Kafka never draws.
+        incarnation[0] &= 0x7f;
+        self.process = Some(Process {
+            machines: (self.boot)(incarnation),
+            born: self.now,
+            ready: false,
+            stopped: [false; 2],
+            wake: [None; 2],
+            mesh_last: [0; 2],
+            disk_faults: self.disk_faults(),
+        });
+        self.trace
+            .add(self.now, format_args!("start {}", self.life));
+        self.plan_start();
+        self.expect_end(true);
+        for core in 0..2 {
+            self.step(core, Input::Start);
+        }
+    }
+
+    pub(super) fn disk_faults(&self) -> u64 {
+        self.disk.counts.io_errors + self.disk.counts.no_space
+    }
+
+    /// The time as the process knows it.
+    fn process_now(&self) -> Now {
+        let born = self.process.as_ref().map_or(0, |p| p.born);
+        Now {
+            mono: Monotonic(self.now - born),
+            wall: WallMillis(self.wall()),
+        }
+    }
+
+    pub(super) fn wall(&self) -> i64 {
+        i64::try_from(BEGINNING_MS + self.now / 1_000_000).expect("before the end of time")
+    }
+
+    /// Steps a machine, if the process lives, and carries out what it wants.
+    pub(super) fn step(&mut self, core: usize, input: Input) {
+        let now = self.process_now();
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        if process.stopped[core] {
+            return;
+        }
+        let mut effects = Effects::new();
+        process.machines[core].step(now, input, &mut effects);
+        for effect in effects {
+            if self.process.is_none() {
+                // It died after the effect before.
+                return;
+            }
+            self.carry_out(core, effect);
+        }
+    }
+
+    fn carry_out(&mut self, core: usize, effect: Effect<CoreMsg>) {
+        match effect {
+            Effect::Disk { op, token } => self.submit(core, op, token),
+            Effect::Send { conn, gather } => self.send(core, conn, &gather),
+            Effect::ReadNext { conn } => self.credit(conn),
+            Effect::Close { conn, why } => {
+                self.trace
+                    .add(self.now, format_args!("close {conn}: {why}"));
+                self.close(conn);
+            }
+            Effect::Mesh { core: to, msg } => self.send_mesh(core, to, msg),
+            Effect::Wake { at } => self.set_wake(core, at),
+            Effect::Again { work } => {
+                let life = self.life;
+                let after = self.rng.between(1, 20_000);
+                self.at(after, Event::Again { life, core, work });
+            }
+            Effect::Note(note) => self.on_note(note),
+            Effect::Halt(why) => self.on_halt(&why),
+            Effect::Stopped => self.on_stopped(core),
+        }
+    }
+
+    fn submit(&mut self, core: usize, op: DiskOp, token: Token) {
+        self.trace.add(
+            self.now,
+            format_args!("core {core} {token:?} {}", describe(&op)),
+        );
+        let number = self
+            .disk
+            .submit(u16::try_from(core).expect("two cores"), op, token);
+        if let Some(number) = number {
+            let (typical, largest) = self.swarm.disk_us;
+            let us = if self.rng.one_in(20) {
+                largest
+            } else {
+                typical
+            };
+            let after = self.rng.between(1_000, us * 1_000);
+            let life = self.life;
+            self.at(after, Event::Disk { life, number });
+            self.count_disk_op();
+        }
+    }
+
+    pub(super) fn on_disk(&mut self, number: u64) {
+        let (core, token, result) = self.disk.complete(number);
+        self.trace.add(
+            self.now,
+            format_args!("core {core} {token:?} -> {}", describe_result(&result)),
+        );
+        self.step(usize::from(core), Input::Disk { token, result });
+    }
+
+    fn send_mesh(&mut self, from: usize, to: CoreId, msg: CoreMsg) {
+        let to = usize::from(to.0);
+        assert!(to < 2 && to != from, "there are two cores");
+        let life = self.life;
+        let arrival = self.now + self.rng.between(1, self.swarm.network_us * 100);
+        let process = self.process.as_mut().expect("it just stepped");
+        // Later than the one before by more than nothing: ties are in random order.
+        let arrival = arrival.max(process.mesh_last[to] + 1);
+        process.mesh_last[to] = arrival;
+        self.at_time(arrival, Event::Mesh { life, to, msg });
+    }
+
+    pub(super) fn on_mesh(&mut self, to: usize, msg: CoreMsg) {
+        let mut what = String::new();
+        match &msg {
+            CoreMsg::Publish { offset, .. } => write!(what, "publish {offset}"),
+            other => write!(what, "{other:?}"),
+        }
+        .expect("a string takes it");
+        self.trace
+            .add(self.now, format_args!("core {to} gets {what}"));
+        let from = CoreId(u16::from(to == 0));
+        self.step(to, Input::Mesh { from, msg });
+    }
+
+    fn set_wake(&mut self, core: usize, at: Monotonic) {
+        let process = self.process.as_mut().expect("it just stepped");
+        let at = process.born + at.0;
+        if process.wake[core].is_some_and(|before| before <= at) {
+            return;
+        }
+        process.wake[core] = Some(at);
+        let life = self.life;
+        let late = self.rng.below(50_000);
+        let time = at.max(self.now) + late;
+        self.at_time(time, Event::Wake { life, core, at });
+    }
+
+    pub(super) fn on_wake(&mut self, core: usize, at: u64) {
+        let process = self.process.as_mut().expect("its life lasts");
+        if process.wake[core] == Some(at) {
+            process.wake[core] = None;
+            self.trace.add(self.now, format_args!("core {core} tick"));
+            self.step(core, Input::Tick);
+        }
+    }
+
+    fn on_note(&mut self, note: Note) {
+        self.trace.add(self.now, format_args!("{note:?}"));
+        if note == Note::Ready {
+            let process = self.process.as_mut().expect("it just stepped");
+            process.ready = true;
+        }
+    }
+
+    fn on_halt(&mut self, why: &str) {
+        self.trace.add(self.now, format_args!("halt: {why}"));
+        let process = self.process.as_ref().expect("it just stepped");
+        if process.disk_faults == self.disk_faults() {
+            self.fail(format!("the node halted on a healthy disk: {why}"));
+        }
+        let crash = if self.rng.one_in(2) {
+            Crash::Kill
+        } else {
+            Crash::Power
+        };
+        self.crash(crash);
+    }
+
+    fn on_stopped(&mut self, core: usize) {
+        let process = self.process.as_mut().expect("it just stepped");
+        process.stopped[core] = true;
+        let all = process.stopped == [true; 2];
+        self.trace
+            .add(self.now, format_args!("core {core} stopped"));
+        if all {
+            // What an orderly stop leaves must survive a power cut at once.
+            let crash = if self.rng.one_in(2) {
+                Crash::Kill
+            } else {
+                Crash::Power
+            };
+            self.end_process(crash, false);
+        }
+    }
+
+    /// The process goes.
+    pub(super) fn crash(&mut self, crash: Crash) {
+        if self.process.is_some() {
+            self.end_process(crash, true);
+        }
+    }
+
+    fn end_process(&mut self, crash: Crash, broken: bool) {
+        self.trace.add(self.now, format_args!("{crash:?}"));
+        self.process = None;
+        self.disk.crash(crash);
+        self.deliver_last_words();
+        if crash == Crash::Power && broken {
+            self.ledger.on_power_cut();
+        }
+        self.connections.clear();
+        for seat in 0..self.seats.len() {
+            self.lose(seat);
+        }
+        self.plan_end(broken);
+        let after = self.rng.between(1_000_000, 50_000_000);
+        self.at(after, Event::Start);
+    }
+}

@@ -106,13 +106,17 @@ impl Producer {
             self.ask_for_id(context);
             return;
         }
+        let mut sent = false;
         if self.link.waiting.len() < self.style.in_flight_max {
             let lanes = self.choose(context);
             if !lanes.is_empty() {
                 self.produce(context, lanes);
+                sent = true;
             }
         }
-        let us = context.rng.between(1, self.style.pause_us_max);
+        // With nothing to send there is nothing to hurry for.
+        let us = if sent { self.style.pause_us_max } else { 5_000 };
+        let us = context.rng.between(1, us);
         context.actions.push(Action::Wake(us * 1_000));
     }
 

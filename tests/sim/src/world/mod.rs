@@ -168,7 +168,7 @@ impl World {
             plan: Plan::new(swarm.faults.clone()),
             rng,
             boot,
-            life: 0,
+            life: 1,
             process: None,
             disk,
             seats: Vec::new(),
@@ -212,8 +212,14 @@ impl World {
         self.at(after, Event::Connect { seat });
     }
 
-    /// Runs the history to its end. The trace's lines come with it if they were kept.
-    pub fn run(mut self) -> (Result<Report, String>, Vec<String>) {
+    /// The trace's lines so far, if they were kept.
+    #[must_use]
+    pub fn into_lines(self) -> Vec<String> {
+        self.trace.into_lines()
+    }
+
+    /// Runs the history to its end: what it was, or the first promise that was broken.
+    pub fn run(&mut self) -> Result<Report, String> {
         self.at(0, Event::Start);
         self.next_deadline();
         let mut count = 0;
@@ -243,15 +249,14 @@ impl World {
             disk_ops: self.disk.counts.ops,
             trace_hash: self.trace.hash(),
         };
-        let result = match self.failure.take() {
+        match self.failure.take() {
             None => Ok(report),
             Some(failure) => Err(format!(
                 "{failure} (at {} µs, life {})",
                 self.now / 1_000,
                 self.life
             )),
-        };
-        (result, self.trace.into_lines())
+        }
     }
 
     fn fail(&mut self, what: String) {

@@ -15,7 +15,6 @@ impl World {
         if self.process.is_some() {
             return;
         }
-        self.life += 1;
         let mut incarnation = [0; 16];
         for half in incarnation.chunks_exact_mut(8) {
             half.copy_from_slice(&self.rng.bits().to_be_bytes());
@@ -227,6 +226,7 @@ impl World {
     fn end_process(&mut self, crash: Crash, broken: bool) {
         self.trace.add(self.now, format_args!("{crash:?}"));
         self.process = None;
+        self.life += 1;
         self.disk.crash(crash);
         self.deliver_last_words();
         if crash == Crash::Power && broken {

@@ -332,7 +332,7 @@ fn run(seed: u64, lie: Lie) -> Result<Report, String> {
         lie,
         ..Store::default()
     });
-    World::new(seed, boot, false).run().0
+    World::new(seed, boot, false).run()
 }
 
 #[test]

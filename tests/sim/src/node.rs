@@ -1,0 +1,85 @@
+//! A node of the real core: how its directory is formatted and its machines are made at every start.
+//!
+//! Source: what the broker's own boot does, less the parts of the operating system.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onrush_core::ctl::{Ctl, CtlConfig};
+use onrush_core::input::{Effects, Input};
+use onrush_core::metadata::BrokerEndpoint;
+use onrush_core::metadata::control::VoterEndpoint;
+use onrush_core::metadata::format::{FormatSpec, plan_format};
+use onrush_core::shard::{Shard, ShardConfig};
+use onrush_core::types::{
+    BrokerConfigView, CoreId, DirectoryId, Millis, NodeId, Now, TopicId, WallMillis,
+};
+
+use crate::disk::Disk;
+use crate::world::{Machine, Machines};
+
+const NODE: NodeId = NodeId(1);
+const DIRECTORY: DirectoryId = TopicId([7; 16]);
+const CLUSTER: &str = "c2ltdWxhdGVkLWNsdXN0ZQ";
+
+impl Machine for Ctl {
+    fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        Self::step(self, now, input, out);
+    }
+}
+
+impl Machine for Shard {
+    fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
+        Self::step(self, now, input, out);
+    }
+}
+
+/// Puts the files of a freshly formatted directory on the disk.
+pub fn format(disk: &mut Disk) {
+    let files = plan_format(&FormatSpec {
+        cluster_id: CLUSTER.into(),
+        node_id: NODE,
+        directory_id: DIRECTORY,
+        controller: VoterEndpoint {
+            listener: "CONTROLLER".into(),
+            host: "localhost".into(),
+            port: 9093,
+        },
+        now: WallMillis(1_790_000_000_000),
+    });
+    for file in files {
+        disk.plant(&file.path, &file.bytes);
+    }
+}
+
+/// The machines of a new process.
+#[must_use]
+pub fn boot(incarnation: [u8; 16]) -> Machines {
+    let broker = Arc::new(BrokerConfigView::new(Vec::new(), BTreeMap::new()));
+    let ctl = Ctl::new(CtlConfig {
+        node_id: NODE,
+        cluster_id: CLUSTER.into(),
+        directory_id: DIRECTORY,
+        incarnation: TopicId(incarnation),
+        endpoints: vec![BrokerEndpoint {
+            listener: "PLAINTEXT".into(),
+            host: "localhost".into(),
+            port: 9092,
+            security_protocol: 0,
+        }],
+        rack: None,
+        configs: Arc::clone(&broker),
+        shards: vec![CoreId(1)],
+    });
+    let shard = Shard::new(ShardConfig {
+        core: CoreId(1),
+        ctl: CoreId(0),
+        node_id: NODE,
+        incarnation,
+        broker,
+        listeners: vec!["PLAINTEXT".into()],
+        fetch_bytes_max: 55 * 1024 * 1024,
+        producer_id_expiration_ms: Millis(86_400_000),
+    });
+    [Box::new(ctl), Box::new(shard)]
+}

@@ -3,7 +3,7 @@
 //! Invariants:
 //! 1. At most five batches per producer are kept, all of its present epoch; a batch with the epoch and the sequence range of one of them is a duplicate.
 //! 2. [`Producers::check`] changes nothing; [`Producers::apply`] follows the append, in the log's order, and never refuses.
-//! 3. A replay of the log from a snapshot's offset gives the state that was lost, but for batches that only the snapshot knew.
+//! 3. A replay of the log from a snapshot's offset gives the state that was lost.
 //! 4. At most `PRODUCERS_PER_PARTITION_MAX` producers; when full, the sixteenth part that wrote longest ago is forgotten. A forgotten
 //!    producer is an unknown one: its next batch is accepted with any sequence, as after its expiry.
 //!
@@ -178,20 +178,22 @@ impl Producers {
             .retain(|_, entry| !entry.is_expired(now, expiration));
     }
 
-    /// The content of a snapshot: each producer with its last batch.
+    /// The content of a snapshot: each producer once for each batch kept, oldest first. A Kafka keeps the last of several entries, so that it
+    /// reads what it would have written; without the older ones a repeat of an unanswered batch, sent again after a restart, would
+    /// be refused although it is in the log.
     pub(super) fn encode(&self) -> Bytes {
         let mut body = BytesMut::with_capacity(4 + self.entries.len() * SNAPSHOT_ENTRY_BYTES);
-        body.put_i32(i32::try_from(self.entries.len()).expect("the count is bounded"));
+        let count: usize = self.entries.values().map(|e| e.batches.len().max(1)).sum();
+        body.put_i32(i32::try_from(count).expect("the count is bounded"));
         for (producer_id, entry) in &self.entries {
-            let last = entry.batches.back();
-            body.put_i64(producer_id.0);
-            body.put_i16(entry.epoch.0);
-            body.put_i32(last.map_or(-1, |batch| batch.last_sequence));
-            body.put_i64(last.map_or(NONE, |batch| batch.last_offset.0));
-            body.put_i32(last.map_or(0, |batch| batch.offset_delta));
-            body.put_i64(entry.last_timestamp);
-            body.put_i32(entry.coordinator_epoch);
-            body.put_i64(entry.txn_first_offset);
+            let last = entry.batches.len().saturating_sub(1);
+            for batch in entry.batches.iter().take(last) {
+                let timestamp = batch.max_timestamp;
+                encode_entry(*producer_id, entry, Some(batch), timestamp, NONE, &mut body);
+            }
+            let batch = entry.batches.back();
+            let (timestamp, txn) = (entry.last_timestamp, entry.txn_first_offset);
+            encode_entry(*producer_id, entry, batch, timestamp, txn, &mut body);
         }
         let mut file = BytesMut::with_capacity(SNAPSHOT_HEAD_BYTES + body.len());
         file.put_i16(SNAPSHOT_VERSION);
@@ -246,11 +248,20 @@ impl Producers {
             max_timestamp: last_timestamp,
         });
         self.writes += 1;
+        // Entries of one producer and epoch are its batches, oldest first.
+        let mut batches = match self.entries.remove(&producer_id) {
+            Some(before) if before.epoch == epoch => before.batches,
+            _ => VecDeque::new(),
+        };
+        batches.extend(batch);
+        while batches.len() > PRODUCER_BATCHES_KEPT {
+            batches.pop_front();
+        }
         self.entries.insert(
             producer_id,
             Entry {
                 epoch,
-                batches: batch.into_iter().collect(),
+                batches,
                 last_timestamp,
                 coordinator_epoch,
                 txn_first_offset,
@@ -258,6 +269,24 @@ impl Producers {
             },
         );
     }
+}
+
+fn encode_entry(
+    producer_id: ProducerId,
+    entry: &Entry,
+    batch: Option<&Batch>,
+    timestamp: i64,
+    txn_first_offset: i64,
+    body: &mut BytesMut,
+) {
+    body.put_i64(producer_id.0);
+    body.put_i16(entry.epoch.0);
+    body.put_i32(batch.map_or(-1, |batch| batch.last_sequence));
+    body.put_i64(batch.map_or(NONE, |batch| batch.last_offset.0));
+    body.put_i32(batch.map_or(0, |batch| batch.offset_delta));
+    body.put_i64(timestamp);
+    body.put_i32(entry.coordinator_epoch);
+    body.put_i64(txn_first_offset);
 }
 
 fn find_duplicate(entry: &Entry, header: &BatchHeader) -> Option<Duplicate> {
@@ -367,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_keep_the_last_batch() {
+    fn snapshots_keep_the_last_batches() {
         let mut producers = Producers::default();
         for header in [
             batch(7, 1, 0, 3, 0),
@@ -377,12 +406,13 @@ mod tests {
             producers.apply(&header);
         }
         let bytes = producers.encode();
-        assert_eq!(bytes.len(), 6 + 4 + 2 * 46);
+        assert_eq!(bytes.len(), 6 + 4 + 3 * 46);
         assert_eq!(bytes[..2], [0, 1]);
         let now = WallMillis(2000);
         let mut read = Producers::decode(&bytes, now, Millis(86_400_000)).expect("a snapshot");
         assert_eq!(answer(&mut read, &batch(7, 1, 3, 2, 6)), "dup 3");
-        assert_eq!(answer(&mut read, &batch(7, 1, 0, 3, 6)), "45");
+        assert_eq!(answer(&mut read, &batch(7, 1, 0, 3, 6)), "dup 0");
+        assert_eq!(read, producers);
         assert_eq!(answer(&mut read, &batch(9, 0, 1, 1, 6)), "ok");
         assert_eq!(
             Producers::decode(&bytes, WallMillis(1005), Millis(1))

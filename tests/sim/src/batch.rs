@@ -111,6 +111,34 @@ pub fn decode(mut bytes: Bytes) -> Result<Vec<Batch>, String> {
     Ok(batches)
 }
 
+/// What a log file holds, one batch a line, up to the first thing that is none.
+#[must_use]
+pub fn describe(bytes: &Bytes) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut position = 0;
+    while bytes.len() >= position + HEADER {
+        let at = |from: usize| bytes.slice(position + from..position + HEADER);
+        let length = at(8).get_i32();
+        let Some(end) = usize::try_from(length).ok().map(|l| position + PREFIX + l) else {
+            break;
+        };
+        if length < 49 || end > bytes.len() {
+            break;
+        }
+        lines.push(format!(
+            "@{position} base {} records {} producer {} sequence {} crc {}",
+            at(0).get_i64(),
+            at(57).get_i32(),
+            at(43).get_i64(),
+            at(53).get_i32(),
+            at(17).get_u32() == crc32c::crc32c(&bytes[position + 21..end])
+        ));
+        position = end;
+    }
+    lines.push(format!("@{position} of {}", bytes.len()));
+    lines
+}
+
 fn decode_one(mut bytes: Bytes) -> Result<Batch, String> {
     let base_offset = bytes.get_i64();
     bytes.advance(4);

@@ -362,8 +362,10 @@ impl Producer {
             // A batch before it was refused: this one comes again after that one.
             ErrorCode::OutOfOrderSequenceNumber if index > 0 => lane.holding = true,
             _ => {
+                let unacked = &lane.unacked[index];
                 return Err(format!(
-                    "{place:?}: {first:x}, batch {index} in line: {code:?}"
+                    "{place:?}: {first:x}, sequence {} of {:?}, batch {index} in line: {code:?}",
+                    unacked.sequence, self.identity
                 ));
             }
         }

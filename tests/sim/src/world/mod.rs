@@ -212,10 +212,19 @@ impl World {
         self.at(after, Event::Connect { seat });
     }
 
-    /// The trace's lines so far, if they were kept.
+    /// The trace's lines so far if they were kept, and what is on the disk.
     #[must_use]
     pub fn into_lines(self) -> Vec<String> {
-        self.trace.into_lines()
+        let mut lines = self.trace.into_lines();
+        if !lines.is_empty() {
+            for (path, content) in self.disk.files() {
+                lines.push(format!("{path}: {} bytes", content.len()));
+                if path.ends_with(".log") {
+                    lines.extend(crate::batch::describe(&content));
+                }
+            }
+        }
+        lines
     }
 
     /// Runs the history to its end: what it was, or the first promise that was broken.

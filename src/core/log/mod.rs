@@ -82,6 +82,8 @@ pub struct LogConfig {
     pub durability: Durability,
     /// How long a deleted directory stays (`file.delete.delay.ms`).
     pub file_delete_delay_ms: Millis,
+    /// Batches may be missing on purpose (`cleanup.policy` has compact): a gap between segments is then no sign of a loss.
+    pub compacted: bool,
 }
 
 impl Default for LogConfig {
@@ -96,6 +98,7 @@ impl Default for LogConfig {
             flush_ms: Millis(u64::MAX),
             durability: Durability::Flushed,
             file_delete_delay_ms: Millis(60_000),
+            compacted: false,
         }
     }
 }

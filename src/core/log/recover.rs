@@ -16,6 +16,7 @@
 //! | clean stop | the last segment is scanned from its last index entry; sizes are trusted, missing or odd index files mean a scan |
 //! | a scan ends before the file does | the file is cut there; segments that do not follow on are removed |
 //! | the same after a clean stop, and not just zeros | corruption of what was safe: the partition stays offline, nothing is cut |
+//! | an unclean stop and a segment that does not follow on, in a log that is not compacted | it and those after it are removed |
 //! | the end lies below the checkpointed log start | all segments are removed, one is made at the log start |
 //! | snapshots above the end | removed |
 //! | messages of magic 0 or 1 | the partition stays offline |
@@ -626,7 +627,9 @@ impl Recovery {
         }
         // What does not follow on goes first, from the end: dying in between leaves the cut to be found again.
         if let Some(next) = self.plans.front().map(|plan| plan.base) {
-            if end < current.file_bytes && next != next_offset {
+            // A file that lost its end together with its size ends well, but a later one may have survived.
+            let gap = next > next_offset && !self.spec.clean && !self.spec.config.compacted;
+            if gap || (end < current.file_bytes && next != next_offset) {
                 self.torn = true;
                 for plan in std::mem::take(&mut self.plans).into_iter().rev() {
                     self.remove_segment(plan.base);

@@ -146,6 +146,7 @@ impl TopicConfigs {
             flush_ms: self.flush_interval,
             durability: self.durability,
             file_delete_delay_ms: self.file_delete_delay,
+            compacted: self.cleanup_compact,
         }
     }
 }

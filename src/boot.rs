@@ -21,7 +21,7 @@ use onrush_core::effect::Note;
 use onrush_core::metadata::BrokerEndpoint;
 use onrush_core::metadata::properties::MetaPropertiesError;
 use onrush_core::shard::{Shard, ShardConfig};
-use onrush_core::types::{CoreId, Millis, NodeId};
+use onrush_core::types::{BrokerConfigView, CoreId, Millis, NodeId, TopicId};
 
 pub use directory::{Directory, prepare, random_id};
 
@@ -145,7 +145,8 @@ enum Event {
     Signal(&'static str),
 }
 
-/// Starts a broker and stays until it has ended. `signals` were blocked before any thread was made.
+/// Starts a broker and stays until it has ended; the process is to end with this code. `signals` were blocked before any thread was made.
+#[must_use]
 pub fn run(config: &BrokerConfig, logging: Logging, signals: StopSignals) -> ExitCode {
     let started = Instant::now();
     let code = match start(config, signals, started) {
@@ -289,7 +290,7 @@ struct Cores<'a> {
 type Spawned = (CoreHandle, CoreHandle, mpsc::Receiver<Event>);
 
 impl Cores<'_> {
-    fn spawn(self, sockets: Vec<Listener>, signals: StopSignals) -> Result<Spawned, BootError> {
+    fn spawn(&self, sockets: Vec<Listener>, signals: StopSignals) -> Result<Spawned, BootError> {
         let mut ends = mesh::connect(2).map_err(BootError::Cores)?.into_iter();
         let (Some(ctl_mesh), Some(shard_mesh)) = (ends.next(), ends.next()) else {
             unreachable!("two ends were asked for");
@@ -299,18 +300,67 @@ impl Cores<'_> {
         forward(&events, outcomes, signals).map_err(BootError::Cores)?;
         let view = Arc::new(self.config.view.clone());
         let incarnation = random_id();
-        let ctl_config = CtlConfig {
+        let ctl_config = self.ctl_config(incarnation, Arc::clone(&view));
+        let shard_config = self.shard_config(incarnation, view);
+        let ctl = self.spec("ctl", ctl_mesh, &done, move || Ctl::new(ctl_config))?;
+        let ctl = run_core(ctl).map_err(BootError::Cores)?;
+        let shard = move || Shard::new(shard_config);
+        let shard = run_core(CoreSpec {
+            cpu: self.shard_cpu,
+            listeners: sockets,
+            notes: Box::new(move |note| {
+                observe::note(SHARD, &note);
+                if note == Note::Ready {
+                    // The main thread is gone only when the process is ending.
+                    events.send(Event::Ready).unwrap_or_default();
+                }
+            }),
+            ..self.spec("shard-1", shard_mesh, &done, shard)?
+        })
+        .map_err(BootError::Cores)?;
+        Ok((ctl, shard, received))
+    }
+
+    /// A core without listeners that is not pinned and only logs its notes.
+    fn spec<F>(
+        &self,
+        name: &str,
+        mesh: mesh::MeshEnd,
+        done: &mpsc::Sender<(CoreId, Outcome)>,
+        machine: F,
+    ) -> Result<CoreSpec<F>, BootError> {
+        let core = mesh.core();
+        Ok(CoreSpec {
+            name: name.to_owned(),
+            cpu: None,
+            machine,
+            mesh,
+            listeners: Vec::new(),
+            dir: self.directory.path.clone(),
+            lock: Some(self.directory.lock.try_clone().map_err(BootError::Cores)?),
+            limits: limits(self.config),
+            clock: self.clock,
+            notes: Box::new(move |note| observe::note(core, &note)),
+            done: done.clone(),
+        })
+    }
+
+    fn ctl_config(&self, incarnation: TopicId, view: Arc<BrokerConfigView>) -> CtlConfig {
+        CtlConfig {
             node_id: self.config.node_id,
             cluster_id: self.directory.cluster_id.clone(),
             directory_id: self.directory.directory_id,
             incarnation,
-            endpoints: self.endpoints,
+            endpoints: self.endpoints.clone(),
             rack: self.config.rack.clone(),
-            configs: Arc::clone(&view),
+            configs: view,
             shards: vec![SHARD],
-        };
+        }
+    }
+
+    fn shard_config(&self, incarnation: TopicId, view: Arc<BrokerConfigView>) -> ShardConfig {
         let listeners = self.config.listeners.clients.iter();
-        let shard_config = ShardConfig {
+        ShardConfig {
             core: SHARD,
             ctl: CTL,
             node_id: self.config.node_id,
@@ -319,58 +369,8 @@ impl Cores<'_> {
             listeners: listeners.map(|l| l.name.as_str().into()).collect(),
             fetch_bytes_max: self.config.fetch_bytes_max,
             producer_id_expiration_ms: self.config.producer_id_expiration,
-        };
-        let limits = limits(self.config);
-        let spec = |name: &str, mesh, done: &mpsc::Sender<_>| Part {
-            name: name.to_owned(),
-            mesh,
-            done: done.clone(),
-        };
-        let ctl = spec("ctl", ctl_mesh, &done);
-        let shard = spec("shard-1", shard_mesh, &done);
-        let ctl = run_core(CoreSpec {
-            name: ctl.name,
-            cpu: None,
-            machine: move || Ctl::new(ctl_config),
-            mesh: ctl.mesh,
-            listeners: Vec::new(),
-            dir: self.directory.path.clone(),
-            limits,
-            clock: self.clock,
-            notes: Box::new(|note| observe::note(CTL, &note)),
-            lock: Some(self.directory.lock.try_clone().map_err(BootError::Cores)?),
-            done: ctl.done,
-        })
-        .map_err(BootError::Cores)?;
-        let shard = run_core(CoreSpec {
-            name: shard.name,
-            cpu: self.shard_cpu,
-            machine: move || Shard::new(shard_config),
-            mesh: shard.mesh,
-            listeners: sockets,
-            dir: self.directory.path.clone(),
-            limits,
-            clock: self.clock,
-            notes: Box::new(move |note| {
-                observe::note(SHARD, &note);
-                if note == Note::Ready {
-                    // The main thread is gone only when the process is ending.
-                    events.send(Event::Ready).unwrap_or_default();
-                }
-            }),
-            lock: Some(self.directory.lock.try_clone().map_err(BootError::Cores)?),
-            done: shard.done,
-        })
-        .map_err(BootError::Cores)?;
-        Ok((ctl, shard, received))
+        }
     }
-}
-
-/// What differs between the two cores besides their machines.
-struct Part {
-    name: String,
-    mesh: mesh::MeshEnd,
-    done: mpsc::Sender<(CoreId, Outcome)>,
 }
 
 /// Threads that only wait: for signals, and for the ends of cores.
@@ -439,7 +439,8 @@ impl Running {
                     complain(&why);
                     return ExitCode::FAILURE;
                 }
-                Some(Event::Ended(_, Outcome::Stopped)) => {
+                Some(Event::Ended(core, Outcome::Stopped)) => {
+                    tracing::debug!("core {core} has stopped");
                     stopped += 1;
                     if stopped == 2 {
                         return self.end();

@@ -7,35 +7,35 @@ use crate::config::{Durability, Notices};
 
 /// Everything that is shown.
 #[derive(Debug)]
-pub struct Screen {
+pub(super) struct Screen {
     /// `node.id`
-    pub node_id: i32,
+    pub(super) node_id: i32,
     /// The cluster's id.
-    pub cluster_id: String,
+    pub(super) cluster_id: String,
     /// Name, bound address, advertised address of each listener.
-    pub listeners: Vec<(String, String, String)>,
+    pub(super) listeners: Vec<(String, String, String)>,
     /// The data directory, absolute.
-    pub data: String,
+    pub(super) data: String,
     /// True if it was formatted just now.
-    pub is_new: bool,
+    pub(super) is_new: bool,
     /// The CPU of each shard, `None` where it is not pinned.
-    pub shard_cpus: Vec<Option<usize>>,
+    pub(super) shard_cpus: Vec<Option<usize>>,
     /// CPUs that the process may use.
-    pub cpus: usize,
+    pub(super) cpus: usize,
     /// What acks=all promises.
-    pub durability: Durability,
+    pub(super) durability: Durability,
     /// Median cost of making 4 KiB durable.
-    pub flush: Duration,
+    pub(super) flush: Duration,
     /// One sentence each, with the fix.
-    pub warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     /// What is accepted and does less than someone may expect.
-    pub notices: Notices,
+    pub(super) notices: Notices,
 }
 
 impl Screen {
     /// The screen, shown before recovery begins.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = format!("onrush {}\n", env!("CARGO_PKG_VERSION"));
         let mut row = |name: &str, what: &str| {
             writeln!(text, "  {name:<11} {what}").expect("writing to a string does not fail");
@@ -106,7 +106,7 @@ impl Screen {
 
 /// The last line, once clients are served.
 #[must_use]
-pub fn ready(took: Duration, address: &str) -> String {
+pub(super) fn ready(took: Duration, address: &str) -> String {
     let at = match address {
         "127.0.0.1:9092" => String::new(),
         other => format!(" -b {other}"),
@@ -119,7 +119,7 @@ pub fn ready(took: Duration, address: &str) -> String {
 
 /// `1.23 ms`, `45 µs`, `2.5 s`.
 #[must_use]
-pub fn for_people(time: Duration) -> String {
+pub(super) fn for_people(time: Duration) -> String {
     let micros = time.as_micros();
     match micros {
         0..1_000 => format!("{micros} µs"),

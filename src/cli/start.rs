@@ -75,7 +75,7 @@ struct Formatted {
     directory: String,
     cluster_id: String,
     directory_id: String,
-    formatted: bool,
+    is_new: bool,
 }
 
 /// Runs a broker to its end.
@@ -115,7 +115,7 @@ pub fn format(args: &FormatArgs, out: &mut Out) -> Result<(), CliError> {
             directory: path,
             cluster_id: directory.cluster_id.to_string(),
             directory_id: directory.directory_id.to_string(),
-            formatted: directory.is_new,
+            is_new: directory.is_new,
         });
     }
     let what = if directory.is_new {

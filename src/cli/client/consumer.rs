@@ -219,13 +219,13 @@ impl Consumer {
                 let record = record.map_err(|error| nonsense(error.to_string()))?;
                 let place = Place {
                     partition,
-                    offset: header.base_offset.0 + i64::from(record.offset_delta),
+                    offset: header.base_offset.0.saturating_add(record.offset_delta.into()),
                     timestamp: header.record_timestamp(record.timestamp_delta),
                 };
                 if place.offset < *position || header.is_control() {
                     continue;
                 }
-                *position = place.offset + 1;
+                *position = place.offset.saturating_add(1);
                 count += 1;
                 if !on_record(place, &record)? {
                     return Ok((count, false));

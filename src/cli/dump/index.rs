@@ -71,9 +71,10 @@ pub(super) fn dump_offsets(dump: &mut Dump<'_>, path: &Path, base: Offset) -> Re
     }
     let mut last: Option<(i64, u32)> = None;
     for entry in entries {
-        let [a, b, c, d, e, f, g, h] = *entry;
-        let offset = base.0 + i64::from(u32::from_be_bytes([a, b, c, d]));
-        let position = u32::from_be_bytes([e, f, g, h]);
+        // Two numbers of 32 bits, read as one of 64.
+        let both = u64::from_be_bytes(*entry);
+        let offset = base.0.saturating_add(low(both >> 32).into());
+        let position = low(both);
         if *entry == [0; 8] {
             // Zeros stand in for what a Kafka that was killed had reserved.
             break;
@@ -113,9 +114,8 @@ pub(super) fn dump_times(dump: &mut Dump<'_>, path: &Path, base: Offset) -> Resu
     }
     let mut last: Option<(i64, i64)> = None;
     for entry in entries {
-        let [a, b, c, d, e, f, g, h, i, j, k, l] = *entry;
-        let timestamp = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        let offset = base.0 + i64::from(u32::from_be_bytes([i, j, k, l]));
+        let (timestamp, relative) = time_entry(entry);
+        let offset = base.0.saturating_add(relative.into());
         if *entry == [0; 12] {
             break;
         }
@@ -141,4 +141,20 @@ pub(super) fn dump_times(dump: &mut Dump<'_>, path: &Path, base: Offset) -> Resu
         }
     }
     Ok(())
+}
+
+fn low(bits: u64) -> u32 {
+    u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+/// A timestamp of 64 bits and an offset of 32.
+fn time_entry(entry: &[u8; 12]) -> (i64, u32) {
+    let mut wide = [0; 16];
+    wide[4..].copy_from_slice(entry);
+    let wide = u128::from_be_bytes(wide);
+    let timestamp = u64::try_from(wide >> 32).unwrap_or(0).cast_signed();
+    (
+        timestamp,
+        u32::try_from(wide & u128::from(u32::MAX)).unwrap_or(0),
+    )
 }

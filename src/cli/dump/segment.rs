@@ -151,7 +151,7 @@ pub(super) fn dump(dump: &mut Dump<'_>, path: &Path, base: Option<Offset>) -> Re
                             let why = format!(
                                 "at position {at}: offset {} after offset {}",
                                 header.base_offset,
-                                expected.0 - 1
+                                expected.0.saturating_sub(1)
                             );
                             dump.problem(path, &why)?;
                         }
@@ -229,13 +229,18 @@ fn for_people(line: &BatchLine<'_>, header: &BatchHeader) -> String {
         line.leader_epoch,
     );
     if header.has_producer_id() {
-        text += &format!(
-            ", producer {} epoch {} sequence {}..{}",
-            line.producer_id,
-            line.producer_epoch,
-            line.base_sequence,
-            header.last_sequence()
-        );
+        let producer = [
+            format!(
+                ", producer {} epoch {}",
+                line.producer_id, line.producer_epoch
+            ),
+            format!(
+                " sequence {}..{}",
+                line.base_sequence,
+                header.last_sequence()
+            ),
+        ];
+        text.extend(producer);
     }
     for (holds, word) in [
         (line.transactional, "transactional"),
@@ -272,7 +277,7 @@ fn records(
             }
         };
         count += 1;
-        let offset = header.base_offset.0 + i64::from(record.offset_delta);
+        let offset = header.base_offset.0.saturating_add(record.offset_delta.into());
         if offset > header.last_offset().0 || record.offset_delta < 0 {
             let why = format!("at position {position}: a record with offset {offset}");
             dump.problem(path, &why)?;
@@ -340,28 +345,20 @@ fn one_record(
     if dump.json {
         return dump.out.json(&line);
     }
-    let mut text = format!("  offset {}, time {}", line.offset, line.timestamp);
-    if let Some(words) = &line.metadata {
-        text += &format!(", {words}");
+    let size = |bytes: Option<&[u8]>| bytes.map_or("null".to_owned(), |b| b.len().to_string());
+    let mut parts = vec![format!("  offset {}, time {}", line.offset, line.timestamp)];
+    if let Some(words) = line.metadata {
+        parts.push(words);
     } else if data {
-        text += &format!(
-            ", key {}, value {}",
-            line.key.as_deref().unwrap_or("null"),
-            line.value.as_deref().unwrap_or("null")
-        );
-        for (name, value) in &line.headers {
-            text += &format!(", header {name}={}", value.as_deref().unwrap_or("null"));
+        let null = || "null".to_owned();
+        parts.push(format!("key {}", line.key.unwrap_or_else(null)));
+        parts.push(format!("value {}", line.value.unwrap_or_else(null)));
+        for (name, value) in line.headers {
+            parts.push(format!("header {name}={}", value.unwrap_or_else(null)));
         }
     } else {
-        text += &format!(
-            ", key of {} bytes, value of {} bytes",
-            record
-                .key
-                .map_or(-1, |k| i64::try_from(k.len()).unwrap_or(-1)),
-            record
-                .value
-                .map_or(-1, |v| i64::try_from(v.len()).unwrap_or(-1)),
-        );
+        parts.push(format!("key bytes {}", size(record.key)));
+        parts.push(format!("value bytes {}", size(record.value)));
     }
-    dump.out.line(&text)
+    dump.out.line(&parts.join(", "))
 }

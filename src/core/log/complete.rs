@@ -241,6 +241,10 @@ impl Log {
                 writer.on_open_again(Some(out.push(DiskOp::Open { path, file, create })));
             }
         }
+        let active = self.segments.last_mut().and_then(|s| s.writer.as_mut());
+        if let (Some(writer), State::Open) = (active, &self.state) {
+            writer.probe_space(&self.config, out);
+        }
     }
 
     /// True if a segment's file may be read.

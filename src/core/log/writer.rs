@@ -225,18 +225,30 @@ impl Writer {
 
     fn reserve(&mut self, config: &LogConfig, out: &mut DiskOut) {
         let ahead = self.reserved.saturating_sub(self.appended);
-        if self.reserving.is_some()
-            || self.write_done == self.appended
-            || ahead >= self.reserve_step / 2
+        let to = self.reserve_to(config);
+        if self.reserving.is_none()
+            && self.write_done < self.appended
+            && ahead < self.reserve_step / 2
+            && to > self.reserved
         {
-            return;
+            self.ask_for_space(to, out);
         }
+    }
+
+    /// Asks for space although nothing waits for it: appends were refused for want of it, so that nothing will.
+    pub(super) fn probe_space(&mut self, config: &LogConfig, out: &mut DiskOut) {
+        if self.reserving.is_none() && self.is_open() {
+            self.ask_for_space(self.reserve_to(config).max(self.reserved), out);
+        }
+    }
+
+    fn reserve_to(&self, config: &LogConfig) -> u64 {
         let limit = config.segment_bytes.next_multiple_of(SECTOR_BYTES);
         let needed = self.appended.next_multiple_of(SECTOR_BYTES);
-        let to = (needed + self.reserve_step).min(limit).max(needed);
-        if to <= self.reserved {
-            return;
-        }
+        (needed + self.reserve_step).min(limit).max(needed)
+    }
+
+    fn ask_for_space(&mut self, to: u64, out: &mut DiskOut) {
         let (file, to_position) = (self.file, Position(to));
         let token = out.push(DiskOp::Reserve {
             file,

@@ -111,6 +111,8 @@ struct Process {
     mesh_last: [u64; 2],
     /// Faults counted when it began.
     disk_faults: u64,
+    /// A flush failed.
+    cache_lost: bool,
 }
 
 /// See the module.

@@ -29,6 +29,7 @@ impl World {
             wake: [None; 2],
             mesh_last: [0; 2],
             disk_faults: self.disk_faults(),
+            cache_lost: false,
         });
         self.trace
             .add(self.now, format_args!("start {}", self.life));
@@ -122,7 +123,13 @@ impl World {
     }
 
     pub(super) fn on_disk(&mut self, number: u64) {
+        let flush_errors = self.disk.faults.fail_flushes;
         let (core, token, result) = self.disk.complete(number);
+        if self.disk.faults.fail_flushes < flush_errors
+            && let Some(process) = &mut self.process
+        {
+            process.cache_lost = true;
+        }
         self.trace.add(
             self.now,
             format_args!("core {core} {token:?} -> {}", describe_result(&result)),
@@ -225,11 +232,13 @@ impl World {
 
     fn end_process(&mut self, crash: Crash, broken: bool) {
         self.trace.add(self.now, format_args!("{crash:?}"));
-        self.process = None;
+        let process = self.process.take();
+        let cache_lost = process.is_some_and(|p| p.cache_lost);
         self.life += 1;
         self.disk.crash(crash);
         self.deliver_last_words();
-        if crash == Crash::Power && broken {
+        // A drive that fails a flush has lost what it held, too.
+        if (crash == Crash::Power && broken) || cache_lost {
             self.ledger.on_power_cut();
         }
         self.connections.clear();

@@ -1,20 +1,19 @@
 //! The loop of one core: a machine of the core crate, its ring, connections, files and queues.
 //!
-//! A round: completions → inputs → steps, each step's effects executed at once and in order → messages and submissions leave. Nothing to do:
-//! the core sleeps in its ring for at most a millisecond; after some empty rounds it turns on the ring's eventfd and sleeps in
-//! glommio, where the executor's own events reach it too.
+//! A round: completions → inputs → steps, each step's effects executed at once and in order → messages and submissions leave. With
+//! nothing to do the core sleeps in its ring until a completion, a call from another thread or its next deadline.
 //!
 //! Invariants:
 //! 1. One step per input, in the order things happened; immediate effects are done before the next is looked at.
 //! 2. `Again` work is handed back only after everything else that was ready has been stepped.
 //! 3. Before it sleeps the core sets its flag and then looks once more at everything that others fill: no wake-up is lost.
-//! 4. Completions are posted only when the core enters the kernel for them: the eventfd is turned on first, then the kernel
-//!    is entered once more, then the core looks.
-//! 5. No lock, no blocking call: names and small files are the helper's, lines for people go through the note sink.
+//! 4. No lock, no blocking call: names and small files are the helper's, lines for people go through the note sink.
 //!
-//! glommio gives the pinned thread and the schedule of background tasks; sockets, files and timers are on our own ring, because the
-//! executor's own are late while this loop sleeps in that ring. After a forced turn (preemption pending) the executor may
-//! have runnable tasks, so the loop never sleeps right after one.
+//! glommio 0.9 gives the pinned thread and nothing else: the loop is the executor's only task and never gives it a turn. Its park has a race
+//! (`run_task_queues` reports that nothing ran when preemption is pending at its first check, and the executor parks although a
+//! task is runnable): an idle core that slept in the executor, woken by the ring's eventfd, was seen to sleep for ever. Timers
+//! of the executor do not help, since the one that fires may be lost in the same way. Sleeping in the ring is also the
+//! cheaper way to wake (10 instead of 29 µs). Background tasks on these executors need that race fixed first.
 
 mod pump;
 #[cfg(test)]
@@ -208,7 +207,7 @@ where
     }
     executor.run(async move {
         match pump::Pump::new(spec, stop, &others) {
-            Ok(pump) => pump.run().await,
+            Ok(pump) => pump.run(),
             Err(why) => Outcome::Halted(why),
         }
     })

@@ -4,7 +4,7 @@
 //! 1. What the kernel works on (memory, message headers, descriptors) is moved into the operation's slot and handed back with its
 //!    completion; nobody can touch or free it in between. A ring dropped with operations in flight cancels them and waits;
 //!    if the kernel will not let go, their memory is leaked rather than freed.
-//! 2. A slot's number carries a generation, so that a cancel never hits the slot's next operation.
+//! 2. A slot's number carries a generation: a completion that meets the slot's next operation is our own fault and found.
 //! 3. Errors of an operation are its result, never the ring's. The ring itself fails only when it is made.
 //!
 //! SINGLE_ISSUER and DEFER_TASKRUN: completions are posted only when the owner enters the kernel for them, on its own
@@ -41,10 +41,6 @@ const CANCEL_WAIT: Duration = Duration::from_secs(2);
 /// A descriptor that an operation keeps open.
 pub type Keep = Rc<dyn AsFd>;
 
-/// Names an operation in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpId(u64);
-
 /// What came back of an operation.
 #[derive(Debug)]
 pub struct Done<T> {
@@ -71,8 +67,6 @@ pub enum Lent {
     Accepted(OwnedFd),
     /// A count read from an eventfd.
     Count(Box<u64>),
-    /// A timeout's length.
-    Time(Box<Timespec>),
 }
 
 /// Bytes to be sent or written one after the other, with the kernel's description of them.
@@ -242,41 +236,24 @@ impl<T: Clone> Ring<T> {
         self.uring.submitter().register_files(&[fd])
     }
 
-    /// Has completions signalled on this event while [`Ring::signal_completions`] is on.
-    pub fn register_event(&self, event: &super::wake::Event) -> io::Result<()> {
-        self.uring
-            .submitter()
-            .register_eventfd(event.as_fd().as_raw_fd())
-    }
-
-    /// Turns the signalling of completions on or off.
-    pub fn signal_completions(&mut self, on: bool) {
-        let queue = self.uring.completion();
-        if on {
-            queue.enable_eventfd();
-        } else {
-            queue.disable_eventfd();
-        }
-    }
-
     /// Accepts connections until it fails or is cancelled: one completion each.
-    pub fn accept(&mut self, listener: Keep, tag: T) -> OpId {
+    pub fn accept(&mut self, listener: Keep, tag: T) {
         let fd = Fd(listener.as_fd().as_raw_fd());
         let entry = opcode::AcceptMulti::new(fd)
             .flags(libc::SOCK_CLOEXEC)
             .build();
-        self.push(entry, tag, Lent::Nothing, [Some(listener), None], true)
+        self.push(entry, tag, Lent::Nothing, [Some(listener), None], true);
     }
 
     /// Receives what is there, up to the spare room of `into`. 0 bytes: the peer sends no more.
-    pub fn receive(&mut self, socket: Keep, mut into: Filling, tag: T) -> OpId {
+    pub fn receive(&mut self, socket: Keep, mut into: Filling, tag: T) {
         let fd = Fd(socket.as_fd().as_raw_fd());
         let entry = opcode::Recv::new(fd, into.spare_start(), len_u32(into.spare())).build();
-        self.push(entry, tag, Lent::Filling(into), [Some(socket), None], false)
+        self.push(entry, tag, Lent::Filling(into), [Some(socket), None], false);
     }
 
     /// Sends as much as the socket takes. `more`: another part of the same frame follows by another way.
-    pub fn send(&mut self, socket: Keep, mut vectors: Box<Vectors>, more: bool, tag: T) -> OpId {
+    pub fn send(&mut self, socket: Keep, mut vectors: Box<Vectors>, more: bool, tag: T) {
         vectors.describe();
         let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
         let fd = Fd(socket.as_fd().as_raw_fd());
@@ -289,7 +266,7 @@ impl<T: Clone> Ring<T> {
             Lent::Vectors(vectors),
             [Some(socket), None],
             false,
-        )
+        );
     }
 
     /// Writes the vectors at `position`; with `durable` it completes when they are on stable storage (RWF_DSYNC).
@@ -300,7 +277,7 @@ impl<T: Clone> Ring<T> {
         mut vectors: Box<Vectors>,
         durable: bool,
         tag: T,
-    ) -> OpId {
+    ) {
         vectors.describe();
         let fd = Fd(file.as_fd().as_raw_fd());
         let entry = opcode::Writev::new(
@@ -317,88 +294,65 @@ impl<T: Clone> Ring<T> {
             Lent::Vectors(vectors),
             [Some(file), None],
             false,
-        )
+        );
     }
 
     /// Reads up to `bytes` at `position` behind what is in `into`.
     ///
     /// Panics if they do not fit.
-    pub fn read(
-        &mut self,
-        file: Keep,
-        position: u64,
-        mut into: Filling,
-        bytes: usize,
-        tag: T,
-    ) -> OpId {
+    pub fn read(&mut self, file: Keep, position: u64, mut into: Filling, bytes: usize, tag: T) {
         assert!(bytes <= into.spare(), "a read fits its memory");
         let fd = Fd(file.as_fd().as_raw_fd());
         let entry = opcode::Read::new(fd, into.spare_start(), len_u32(bytes))
             .offset(position)
             .build();
-        self.push(entry, tag, Lent::Filling(into), [Some(file), None], false)
+        self.push(entry, tag, Lent::Filling(into), [Some(file), None], false);
     }
 
     /// Allocates the range's blocks as zeros, the file's size included.
-    pub fn allocate(&mut self, file: Keep, position: u64, bytes: u64, tag: T) -> OpId {
+    pub fn allocate(&mut self, file: Keep, position: u64, bytes: u64, tag: T) {
         let fd = Fd(file.as_fd().as_raw_fd());
         let entry = opcode::Fallocate::new(fd, bytes)
             .offset(position)
             .mode(0)
             .build();
-        self.push(entry, tag, Lent::Nothing, [Some(file), None], false)
+        self.push(entry, tag, Lent::Nothing, [Some(file), None], false);
     }
 
     /// Flushes the file's data and size to stable storage.
-    pub fn flush(&mut self, file: Keep, tag: T) -> OpId {
+    pub fn flush(&mut self, file: Keep, tag: T) {
         let fd = Fd(file.as_fd().as_raw_fd());
         let entry = opcode::Fsync::new(fd).flags(FsyncFlags::DATASYNC).build();
-        self.push(entry, tag, Lent::Nothing, [Some(file), None], false)
+        self.push(entry, tag, Lent::Nothing, [Some(file), None], false);
     }
 
     /// Moves pages of a file into a pipe on one of the kernel's worker threads.
-    pub fn splice(&mut self, file: Keep, position: u64, pipe: Keep, bytes: u32, tag: T) -> OpId {
+    pub fn splice(&mut self, file: Keep, position: u64, pipe: Keep, bytes: u32, tag: T) {
         let from = Fd(file.as_fd().as_raw_fd());
         let to = Fd(pipe.as_fd().as_raw_fd());
         let entry = opcode::Splice::new(from, position.cast_signed(), to, -1, bytes).build();
-        self.push(entry, tag, Lent::Nothing, [Some(file), Some(pipe)], false)
+        self.push(entry, tag, Lent::Nothing, [Some(file), Some(pipe)], false);
     }
 
     /// Completes once the socket takes more bytes, or has failed.
-    pub fn poll_writable(&mut self, socket: Keep, tag: T) -> OpId {
+    pub fn poll_writable(&mut self, socket: Keep, tag: T) {
         let fd = Fd(socket.as_fd().as_raw_fd());
         let events = libc::POLLOUT | libc::POLLERR | libc::POLLHUP;
         let entry = opcode::PollAdd::new(fd, u32::from(events.cast_unsigned())).build();
-        self.push(entry, tag, Lent::Nothing, [Some(socket), None], false)
+        self.push(entry, tag, Lent::Nothing, [Some(socket), None], false);
     }
 
     /// Completes when the event is signalled.
-    pub fn read_event(&mut self, event: Keep, tag: T) -> OpId {
+    pub fn read_event(&mut self, event: Keep, tag: T) {
         let fd = Fd(event.as_fd().as_raw_fd());
         let mut count = Box::new(0_u64);
         let entry = opcode::Read::new(fd, (&raw mut *count).cast(), 8).build();
-        self.push(entry, tag, Lent::Count(count), [Some(event), None], false)
-    }
-
-    /// Completes after this time (with an error: that is how the kernel says it).
-    pub fn timeout(&mut self, after: Duration, tag: T) -> OpId {
-        let time = Box::new(Timespec::from(after));
-        let entry = opcode::Timeout::new(&raw const *time).build();
-        self.push(entry, tag, Lent::Time(time), [None, None], false)
+        self.push(entry, tag, Lent::Count(count), [Some(event), None], false);
     }
 
     /// Wakes the thread that sleeps in another ring.
     pub fn wake(&mut self, ring: RawFd) {
         let entry = opcode::MsgRingData::new(Fd(ring), 0, WAKE, None)
-            .build()
-            .flags(squeue::Flags::SKIP_SUCCESS)
-            .user_data(IGNORED);
-        self.push_raw(&entry);
-    }
-
-    /// Asks the kernel to end an operation early; it still completes, with its own result or ECANCELED.
-    pub fn cancel(&mut self, op: OpId) {
-        let entry = opcode::AsyncCancel::new(op.0)
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS)
             .user_data(IGNORED);
@@ -489,7 +443,7 @@ impl<T: Clone> Ring<T> {
         lent: Lent,
         keep: [Option<Keep>; 2],
         accepts: bool,
-    ) -> OpId {
+    ) {
         let busy = Busy {
             tag,
             lent,
@@ -510,7 +464,6 @@ impl<T: Clone> Ring<T> {
         let name = u64::from(slot.generation) << 32 | u64::from(index);
         self.in_flight += 1;
         self.push_raw(&entry.user_data(name));
-        OpId(name)
     }
 
     fn push_raw(&mut self, entry: &squeue::Entry) {
@@ -603,11 +556,7 @@ impl Lent {
     pub fn into_filling(self) -> Option<Filling> {
         match self {
             Self::Filling(filling) => Some(filling),
-            Self::Nothing
-            | Self::Vectors(_)
-            | Self::Accepted(_)
-            | Self::Count(_)
-            | Self::Time(_) => None,
+            Self::Nothing | Self::Vectors(_) | Self::Accepted(_) | Self::Count(_) => None,
         }
     }
 
@@ -616,11 +565,7 @@ impl Lent {
     pub fn into_vectors(self) -> Option<Box<Vectors>> {
         match self {
             Self::Vectors(vectors) => Some(vectors),
-            Self::Nothing
-            | Self::Filling(_)
-            | Self::Accepted(_)
-            | Self::Count(_)
-            | Self::Time(_) => None,
+            Self::Nothing | Self::Filling(_) | Self::Accepted(_) | Self::Count(_) => None,
         }
     }
 }

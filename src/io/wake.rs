@@ -7,10 +7,8 @@
 #![expect(unsafe_code, reason = "eventfd has no safe form in std")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
-
-use glommio::io::BufferedFile;
 
 /// How to wake one core.
 #[derive(Debug)]
@@ -95,38 +93,6 @@ impl Event {
                 return;
             }
         }
-    }
-}
-
-/// An event that a task of glommio waits for. glommio polls no foreign descriptors, but its file reads do what is needed: an eventfd
-/// ignores the position.
-pub struct IdleEvent {
-    event: Event,
-    file: BufferedFile,
-}
-
-impl IdleEvent {
-    /// To be called on an executor's thread.
-    pub fn new() -> io::Result<Self> {
-        let event = Event::new()?;
-        let fd = event.fd.try_clone()?;
-        // SAFETY: the descriptor is open and ours alone; ownership goes to the file, which closes it.
-        let file = unsafe { BufferedFile::from_raw_fd(fd.into_raw_fd()) };
-        Ok(Self { event, file })
-    }
-
-    /// What is to be signalled.
-    #[must_use]
-    pub fn event(&self) -> &Event {
-        &self.event
-    }
-
-    /// Waits until it is signalled; signals since the last wait count. Must not be dropped while waiting.
-    ///
-    /// Panics if the kernel cannot read the event: without it the core would never wake.
-    pub async fn wait(&self) {
-        let read = self.file.read_at(0, 8).await;
-        assert!(read.is_ok(), "an eventfd can be read");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use onrush_core::effect::{Effect, Gather, Note, Part};
@@ -13,8 +13,8 @@ use onrush_core::types::{Monotonic, Position, WorkId};
 use super::{CoreSpec, Machine, NoteSink, Outcome};
 use crate::io::clock::Clock;
 use crate::io::pool::Pool;
-use crate::io::ring::{Done, Keep, OpId, Ring};
-use crate::io::wake::{Event, IdleEvent};
+use crate::io::ring::{Done, Keep, Ring};
+use crate::io::wake::Event;
 use crate::mesh::{MeshEnd, Sleeper};
 use crate::net::{self, Net, NetOp, OutPart};
 use crate::store::{self, Store, StoreOp};
@@ -25,12 +25,10 @@ const COMPLETIONS_PER_ROUND: usize = 1024;
 const MESSAGES_PER_ROUND: usize = 4096;
 /// Steps of one round; the rest follows in the next, after new completions.
 const STEPS_PER_ROUND: usize = 4096;
-/// Empty rounds before the core sleeps in glommio instead of its own ring.
-const EMPTY_ROUNDS: u32 = 5;
-/// Longest sleep in the core's own ring, where glommio's events do not reach it.
-const RING_SLEEP_MAX: Duration = Duration::from_millis(1);
-/// A forced turn of the executor: glommio may park with runnable tasks unless an event of its own is coming.
-const FORCED_TURN: Duration = Duration::from_micros(1);
+/// Longest sleep, when there is no deadline.
+const SLEEP_MAX: Duration = Duration::from_hours(1);
+/// Longest sleep between two looks while the core says farewell.
+const FAREWELL_SLEEP: Duration = Duration::from_millis(1);
 /// Workers of the kernel for one ring.
 const WORKERS_MAX: u32 = 16;
 /// How long the end waits for responses and messages that were handed over.
@@ -43,8 +41,6 @@ enum Tag {
     Store(StoreOp),
     /// Somebody without a ring woke us.
     Woken,
-    /// The deadline that was armed.
-    Timer(Monotonic),
 }
 
 impl From<NetOp> for Tag {
@@ -70,7 +66,6 @@ pub(super) struct Pump<M> {
     mesh: MeshEnd,
     own: Arc<Sleeper>,
     woken: Keep,
-    idle: IdleEvent,
     clock: Clock,
     sink: NoteSink,
     inbox: VecDeque<Input>,
@@ -79,7 +74,6 @@ pub(super) struct Pump<M> {
     completions: Vec<Done<Tag>>,
     notes: Vec<Note>,
     wake_at: Option<Monotonic>,
-    armed: Option<(Monotonic, OpId)>,
     stop_wanted: Arc<AtomicBool>,
     stop_given: bool,
     outcome: Option<Outcome>,
@@ -133,10 +127,6 @@ impl<M: Machine> Pump<M> {
             ring.hold(lock)
                 .map_err(|e| fail("holding the directory's lock", e))?;
         }
-        let idle = IdleEvent::new().map_err(|e| fail("the idle event", e))?;
-        ring.register_event(idle.event())
-            .map_err(|e| fail("the ring's event", e))?;
-        ring.signal_completions(false);
         let event = own.wake().event().try_clone();
         let woken: Rc<Event> = Rc::new(event.map_err(|e| fail("the wake-up event", e))?);
         ring.read_event(woken.clone(), Tag::Woken);
@@ -153,7 +143,6 @@ impl<M: Machine> Pump<M> {
             mesh: spec.mesh,
             own,
             woken,
-            idle,
             clock: spec.clock,
             sink: spec.notes,
             inbox: VecDeque::from([Input::Start]),
@@ -162,7 +151,6 @@ impl<M: Machine> Pump<M> {
             completions: Vec::new(),
             notes,
             wake_at: None,
-            armed: None,
             stop_wanted,
             stop_given: false,
             outcome: None,
@@ -170,27 +158,15 @@ impl<M: Machine> Pump<M> {
     }
 
     /// Runs until the machine stops or halts.
-    pub(super) async fn run(mut self) -> Outcome {
-        let mut empty = 0;
+    pub(super) fn run(mut self) -> Outcome {
         loop {
             let worked = self.round();
             if let Some(outcome) = self.outcome.take() {
                 self.farewell();
                 return outcome;
             }
-            if glommio::executor().need_preempt() {
-                glommio::timer::sleep(FORCED_TURN).await;
-                continue;
-            }
-            if worked || self.has_more() {
-                empty = 0;
-                continue;
-            }
-            empty += 1;
-            if empty < EMPTY_ROUNDS {
-                self.sleep_in_ring();
-            } else {
-                self.sleep_in_executor().await;
+            if !worked && !self.has_more() {
+                self.sleep();
             }
         }
     }
@@ -243,11 +219,6 @@ impl<M: Machine> Pump<M> {
                 Tag::Store(op) => self.store.on_done(op, done, store_cx!(self)),
                 Tag::Woken => {
                     self.ring.read_event(Rc::clone(&self.woken), Tag::Woken);
-                }
-                Tag::Timer(at) => {
-                    if self.armed.is_some_and(|(armed, _)| armed == at) {
-                        self.armed = None;
-                    }
                 }
             }
         }
@@ -348,43 +319,16 @@ impl<M: Machine> Pump<M> {
         }
     }
 
-    fn sleep_in_ring(&mut self) {
-        let at_most = self.deadline().map_or(RING_SLEEP_MAX, |at| {
-            self.clock.until(at).min(RING_SLEEP_MAX)
-        });
+    /// Sleeps until a completion, a call from another thread or the next deadline.
+    fn sleep(&mut self) {
+        let at_most = self
+            .deadline()
+            .map_or(SLEEP_MAX, |at| self.clock.until(at).min(SLEEP_MAX));
         self.own.fall_asleep();
         if !self.is_called() && !self.ring.has_completions() {
             self.ring.submit_and_wait(at_most);
         }
         self.own.rise();
-    }
-
-    async fn sleep_in_executor(&mut self) {
-        self.arm_timer();
-        self.ring.signal_completions(true);
-        self.own.fall_asleep();
-        fence(Ordering::SeqCst);
-        self.ring.submit();
-        if !self.is_called() && !self.ring.has_completions() {
-            self.idle.wait().await;
-        }
-        self.own.rise();
-        self.ring.signal_completions(false);
-    }
-
-    /// Sees to it that a completion comes at the next deadline.
-    fn arm_timer(&mut self) {
-        let Some(at) = self.deadline() else {
-            return;
-        };
-        if let Some((armed, op)) = self.armed {
-            if armed <= at {
-                return;
-            }
-            self.ring.cancel(op);
-        }
-        let op = self.ring.timeout(self.clock.until(at), Tag::Timer(at));
-        self.armed = Some((at, op));
     }
 
     /// Lets messages to other cores and responses leave that were handed over before the end.
@@ -396,7 +340,7 @@ impl<M: Machine> Pump<M> {
             self.inbox.clear();
             self.net.tick(net_cx!(self));
             self.wake_peers();
-            self.ring.submit_and_wait(RING_SLEEP_MAX);
+            self.ring.submit_and_wait(FAREWELL_SLEEP);
         }
         self.wake_peers();
         self.ring.submit();

@@ -545,7 +545,7 @@ fn more_slow_readers_than_pipes_get_all_of_it() {
 /// Where the game ends.
 const LAST: i64 = 40;
 
-/// Plays a number back and forth with the other core; before every tenth answer it waits until both sleep.
+/// Plays a number back and forth with the other core; before every tenth answer it waits until the other sleeps.
 struct Player {
     other: CoreId,
     begins: bool,
@@ -593,7 +593,7 @@ impl Machine for Player {
 }
 
 #[test]
-fn cores_wake_each_other_from_both_kinds_of_sleep() {
+fn cores_wake_each_other_from_their_sleep() {
     let mut mesh = crate::mesh::connect(2).expect("descriptors are there");
     let second = mesh.pop().expect("two ends");
     let first = mesh.pop().expect("two ends");

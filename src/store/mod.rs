@@ -448,7 +448,7 @@ impl Store {
         match what {
             Retry::Reserve(_, fd, from, to) => cx.ring.allocate(fd, from, to - from, op.into()),
             Retry::Flush(fd) => cx.ring.flush(fd, op.into()),
-        };
+        }
     }
 
     fn truncate<T>(&mut self, token: Token, file: FileId, to: Position, cx: &mut Cx<'_, T>) {

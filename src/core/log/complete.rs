@@ -161,7 +161,12 @@ impl Log {
             .map(|segment| segment.base)
             .collect();
         for (at, segment) in self.segments.iter_mut().enumerate() {
+            let next = bases.get(at).copied();
             let Some(writer) = &mut segment.writer else {
+                // Without a writer all of it is safe.
+                if reaches {
+                    promised = promised.max(next.unwrap_or(self.log_end));
+                }
                 continue;
             };
             if !self.space_low {
@@ -175,7 +180,7 @@ impl Log {
             // What lies in a later file counts only when all before it does (invariant 4).
             if reaches {
                 promised = promised.max(writer.promised().offset);
-                reaches = bases.get(at).is_some_and(|next| *next <= promised);
+                reaches = next.is_some_and(|next| next <= promised);
             }
         }
         self.unflushed_since = match (unflushed, self.unflushed_since) {

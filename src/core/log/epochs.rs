@@ -70,16 +70,10 @@ impl LeaderEpochs {
         let Some(first) = after.checked_sub(1) else {
             return;
         };
-        if self
-            .entries
-            .get(first)
-            .is_some_and(|entry| entry.start < start)
-        {
-            self.entries.drain(..first);
-            if let Some(entry) = self.entries.first_mut() {
-                entry.start = start;
-            }
-            // Nothing below the log's start is read, so the file on disk is right for everything that is.
+        // Nothing below the log's start is read, so the file on disk stays right for everything that is.
+        self.entries.drain(..first);
+        if let Some(entry) = self.entries.first_mut() {
+            entry.start = entry.start.max(start);
         }
     }
 

@@ -36,6 +36,8 @@ mod segment;
 mod writer;
 
 #[cfg(test)]
+pub(crate) mod testdisk;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};

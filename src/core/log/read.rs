@@ -77,7 +77,13 @@ impl Log {
         let Handle::Open(file) = segment.handle else {
             return ReadPlan::Empty;
         };
-        let end_max = self.position_of_bound(at, bound);
+        // However roughly the bound's position is known: a batch that lies below it may be read whole.
+        let whole = if placed.last < bound {
+            placed.position + placed.bytes
+        } else {
+            0
+        };
+        let end_max = self.position_of_bound(at, bound).max(whole);
         let wanted = u64::from(spec.bytes_max);
         if wanted < placed.bytes && !spec.at_least_one_batch || placed.position >= end_max {
             return ReadPlan::Empty;

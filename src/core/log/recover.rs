@@ -144,6 +144,8 @@ pub(super) struct Recovery {
     torn: bool,
     born: bool,
     ready: bool,
+    /// Nothing on disk counts: the log begins anew at its start.
+    start_over: bool,
 }
 
 impl Recovery {
@@ -166,6 +168,7 @@ impl Recovery {
             torn: false,
             born: false,
             ready: false,
+            start_over: false,
         }
     }
 
@@ -709,6 +712,8 @@ impl Recovery {
             out.push(DiskOp::Close { file });
             let base = current.plan.base;
             self.current = None;
+            self.start_over = true;
+            self.epochs.cut_end(Offset(0));
             self.remove_segment(base);
             for segment in std::mem::take(&mut self.done).into_iter().rev() {
                 self.remove_segment(segment.base);
@@ -748,13 +753,15 @@ impl Recovery {
     fn tidy_snapshots(&mut self, out: &mut DiskOut) -> Result<(), LogError> {
         let current = self.current.as_ref().expect("the last segment is open");
         let end = current.scanner.next_offset();
-        let above = self.found.snapshots.iter().filter(|&&at| at > end);
-        let above: Vec<RelPath> = above
-            .map(|&at| self.path(at, Kind::Snapshot, Stage::Live))
-            .collect();
-        self.tidy
-            .extend(above.into_iter().map(|path| DiskOp::Remove { path }));
-        self.found.snapshots.retain(|&at| at <= end);
+        let found = std::mem::take(&mut self.found.snapshots);
+        let (keep, drop): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|&at| at <= end && !self.start_over);
+        self.found.snapshots = keep;
+        for at in drop {
+            let path = self.path(at, Kind::Snapshot, Stage::Live);
+            self.tidy.push_back(DiskOp::Remove { path });
+        }
         self.tidy_on(After::Snapshots, out)
     }
 

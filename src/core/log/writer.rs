@@ -228,7 +228,7 @@ impl Writer {
         let to = self.reserve_to(config);
         if self.reserving.is_none()
             && self.write_done < self.appended
-            && ahead < self.reserve_step / 2
+            && ahead < self.reserve_step / 4
             && to > self.reserved
         {
             self.ask_for_space(to, out);

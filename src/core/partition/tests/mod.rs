@@ -234,9 +234,9 @@ fn producers_are_known_after_a_clean_stop() {
     world.close();
     assert_eq!(world.snapshots(), ["4"]);
     world.restart(true, 4);
-    // The snapshot keeps one batch per producer.
     assert_eq!(world.answer((7, 1, 2), 2), "dup 2");
-    assert_eq!(world.answer((7, 1, 0), 2), "45");
+    assert_eq!(world.answer((7, 1, 0), 2), "dup 0");
+    assert_eq!(world.answer((7, 1, 1), 2), "45");
     assert_eq!(world.answer((7, 0, 4), 2), "47");
     assert_eq!(world.answer((7, 1, 4), 2), "4");
     world.close();

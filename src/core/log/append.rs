@@ -57,7 +57,7 @@ impl Log {
         let writer = active.writer.as_mut().expect("the last segment is written");
         writer.append(header.base_offset, batch.last_offset, parts, out);
         active.bytes = writer.appended();
-        writer.pump(&self.config, out);
+        writer.pump(&self.config, true, out);
         self.log_end = header.next_offset();
         self.save_epochs(out);
         Ok(())

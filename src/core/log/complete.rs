@@ -2,8 +2,8 @@
 
 use super::segment::{Handle, Segment};
 use super::writer::WriterOp;
-use super::{Log, LogEvent, Next, State};
-use crate::effect::{DiskError, DiskOp, DiskOut, DiskResult};
+use super::{Log, LogError, LogEvent, Next, State};
+use crate::effect::{DiskError, DiskOk, DiskOp, DiskOut, DiskResult};
 use crate::log::layout::{self, Kind, Stage};
 use crate::rule;
 use crate::types::{Monotonic, Now, Token};
@@ -33,6 +33,7 @@ impl Log {
         }
         if let Some(id) = self.search_tokens.remove(&token) {
             self.on_search(id, result, out, events);
+            self.trim_caches(out);
             return true;
         }
         let owned = self.on_writer(token, &result, out, events)
@@ -96,21 +97,28 @@ impl Log {
             return false;
         };
         let base = segment.base;
+        let serving = matches!(self.state, State::Open);
         let writer = segment.writer.as_mut().expect("it owns the token");
         match (op, result) {
-            (WriterOp::Open, Ok(_)) => writer.on_opened(out),
+            (WriterOp::Open, Ok(DiskOk::Opened { bytes: 0 })) => writer.on_opened(out),
+            (WriterOp::Open, Ok(_)) => {
+                let file = layout::segment_file(&self.dir, base, Kind::Log, Stage::Live);
+                let what = "a new segment is not empty";
+                self.fail(LogError::Corrupt { file, what }, out, events);
+                return true;
+            }
             (WriterOp::Reserve, Ok(_)) => writer.on_reserved(true),
             (WriterOp::Write, Ok(_)) => writer.on_written(),
             (WriterOp::Flush, Ok(_)) => writer.on_flushed(),
             // Nothing is lost yet: what was appended waits in memory, the next tick asks again.
             (WriterOp::Reserve, Err(DiskError::NoSpace(_)))
-                if matches!(self.state, State::Open) =>
+                if serving || writer.unwritten_bytes() == 0 =>
             {
                 writer.on_reserved(false);
                 self.set_space(false, events);
                 return true;
             }
-            (WriterOp::Open, Err(DiskError::NoSpace(_))) if matches!(self.state, State::Open) => {
+            (WriterOp::Open, Err(DiskError::NoSpace(_))) if serving => {
                 writer.on_open_again(None);
                 self.set_space(false, events);
                 return true;
@@ -154,14 +162,14 @@ impl Log {
         let mut promised = self.promised;
         let mut unflushed = false;
         let mut reaches = true;
-        let bases: Vec<_> = self
+        let mut segments = self
             .segments
-            .iter()
-            .skip(1)
-            .map(|segment| segment.base)
-            .collect();
-        for (at, segment) in self.segments.iter_mut().enumerate() {
-            let next = bases.get(at).copied();
+            .get_mut(self.finished..)
+            .unwrap_or_default()
+            .iter_mut()
+            .peekable();
+        while let Some(segment) = segments.next() {
+            let next = segments.peek().map(|next| next.base);
             let Some(writer) = &mut segment.writer else {
                 // Without a writer all of it is safe.
                 if reaches {
@@ -169,9 +177,7 @@ impl Log {
                 }
                 continue;
             };
-            if !self.space_low {
-                writer.pump(&self.config, out);
-            }
+            writer.pump(&self.config, !self.space_low, out);
             if writer.promise(&self.config) {
                 writer.flush(out);
             }
@@ -197,6 +203,10 @@ impl Log {
             events.push(LogEvent::Written { end: promised });
         }
         self.seal_on(out);
+        let unfinished = self.segments.iter().skip(self.finished);
+        self.finished += unfinished
+            .take_while(|segment| !segment.is_unfinished())
+            .count();
         self.close_on(out, events);
     }
 
@@ -218,7 +228,7 @@ impl Log {
             self.unflushed_since = None;
             self.flush(out);
         }
-        for segment in &mut self.segments {
+        for segment in self.segments.iter_mut().skip(self.finished) {
             if let Some(writer) = &mut segment.writer {
                 writer.release_if_idle(out);
             }
@@ -233,13 +243,14 @@ impl Log {
         }
     }
 
-    fn try_for_space(&mut self, out: &mut DiskOut) {
-        for segment in &mut self.segments {
+    /// Asks again for what was refused for want of space.
+    pub(super) fn try_for_space(&mut self, out: &mut DiskOut) {
+        for segment in self.segments.iter_mut().skip(self.finished) {
             let Some(writer) = &mut segment.writer else {
                 continue;
             };
             if writer.is_open() {
-                writer.pump(&self.config, out);
+                writer.pump(&self.config, true, out);
             } else if writer.wants_open() {
                 let path = layout::segment_file(&self.dir, segment.base, Kind::Log, Stage::Live);
                 let (file, create) = (writer.file, true);

@@ -136,13 +136,12 @@ fn marked_dir(dir: &str, unique: TopicId, suffix: &str) -> RelPath {
     tail.push_str(suffix);
     let (topic, partition) = dir.rsplit_once('-').unwrap_or((dir, "0"));
     let room = NAME_BYTES_MAX - tail.len() - partition.len() - 1;
-    let cut = topic
-        .char_indices()
-        .map(|(at, _)| at)
-        .chain([topic.len()])
-        .filter(|&at| at <= room)
-        .last();
-    let topic = topic.get(..cut.unwrap_or(0)).unwrap_or_default();
+    let cut = (0..=room)
+        .rev()
+        .find(|&at| topic.is_char_boundary(at.min(topic.len())));
+    let topic = topic
+        .get(..cut.unwrap_or(0).min(topic.len()))
+        .unwrap_or_default();
     format!("{topic}-{partition}{tail}").into()
 }
 

@@ -357,6 +357,10 @@ enum Next {
 
 /// A partition's log.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "log_start and log_end are Kafka's words"
+)]
 pub struct Log {
     dir: RelPath,
     topic_id: TopicId,
@@ -364,6 +368,8 @@ pub struct Log {
     state: State,
     next: Next,
     segments: Vec<Segment>,
+    /// So many of the first segments are final; the rest may be under way.
+    finished: usize,
     log_start: Offset,
     log_end: Offset,
     promised: Offset,
@@ -397,6 +403,7 @@ impl Log {
             state: State::Opening(Box::new(Recovery::start(spec, out))),
             next: Next::Serve,
             segments: Vec::new(),
+            finished: 0,
             log_end: Offset(0),
             promised: Offset(0),
             epochs: LeaderEpochs::default(),
@@ -449,9 +456,11 @@ impl Log {
     /// What the recovery-point checkpoint may say: all below is safe, with everything that a recovery would have to find out by a scan.
     #[must_use]
     pub fn recovery_point(&self) -> Offset {
-        let Some(at) = self.segments.iter().position(Segment::is_unfinished) else {
+        let unfinished = self.segments.iter().skip(self.finished);
+        let Some(at) = unfinished.clone().position(Segment::is_unfinished) else {
             return self.recovery_point;
         };
+        let at = self.finished + at;
         let segment = self.segments.get(at).expect("just found");
         let next = self.segments.get(at + 1).map(|next| next.base);
         let durable = segment

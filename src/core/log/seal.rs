@@ -18,7 +18,7 @@ const SEALED_FILES_MAX: usize = 8;
 impl Log {
     /// Moves every unfinished segment on as far as it goes without waiting.
     pub(super) fn seal_on(&mut self, out: &mut DiskOut) {
-        for segment in &mut self.segments {
+        for segment in self.segments.iter_mut().skip(self.finished) {
             if segment.sealing != Sealing::Settle {
                 continue;
             }
@@ -60,10 +60,10 @@ impl Log {
         match (result, &segment.sealing) {
             // Nothing was replaced: the file is tried again when there may be space.
             (Err(DiskError::NoSpace(_)), Sealing::Indexes(_)) => {
-                segment.sealing = Sealing::Indexes(None)
+                segment.sealing = Sealing::Indexes(None);
             }
             (Err(DiskError::NoSpace(_)), Sealing::Times(_)) => {
-                segment.sealing = Sealing::Times(None)
+                segment.sealing = Sealing::Times(None);
             }
             (Err(error), _) => {
                 let error = error.clone();
@@ -98,7 +98,7 @@ impl Log {
 
     /// Starts the index files that are due.
     pub(super) fn write_indexes(&mut self, out: &mut DiskOut) {
-        for segment in &mut self.segments {
+        for segment in self.segments.iter_mut().skip(self.finished) {
             let Some(indexes) = &segment.indexes else {
                 continue;
             };
@@ -118,6 +118,16 @@ impl Log {
 
     /// Closes the files and drops the indexes of sealed segments that were used least recently.
     pub(super) fn trim_caches(&mut self, out: &mut DiskOut) {
+        let final_ones = || {
+            self.segments
+                .iter()
+                .filter(|segment| !segment.is_unfinished())
+        };
+        let files = final_ones().filter(|segment| matches!(segment.handle, Handle::Open(_)));
+        let indexes = final_ones().filter(|segment| segment.indexes.is_some());
+        if files.count() <= SEALED_FILES_MAX && indexes.count() <= SEALED_INDEXES_MAX {
+            return;
+        }
         let in_use: Vec<_> = self
             .searches
             .values()
@@ -210,6 +220,9 @@ impl Log {
                 if let Some(writer) = last.writer.as_ref().filter(|writer| writer.is_open()) {
                     self.closing_flush = Some(out.push(DiskOp::Flush { file: writer.file }));
                 }
+                if self.space_low {
+                    self.try_for_space(out);
+                }
                 self.seal_on(out);
             }
             _ => {}
@@ -277,6 +290,7 @@ impl Log {
             }
             segment.writer = None;
             segment.indexes = None;
+            segment.sealing = Sealing::No;
         }
     }
 

@@ -98,9 +98,9 @@ impl TestDisk {
             handle.tail_from = position;
             handle.started = true;
         }
-        parts
-            .iter()
-            .for_each(|part| handle.tail.extend_from_slice(part));
+        for part in parts {
+            handle.tail.extend_from_slice(part);
+        }
     }
 
     fn release(&mut self, file: FileId, below: usize) {

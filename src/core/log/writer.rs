@@ -215,11 +215,13 @@ impl Writer {
     }
 
     /// Starts what may start: a reservation ahead of the end, a write of what waits.
-    pub(super) fn pump(&mut self, config: &LogConfig, out: &mut DiskOut) {
+    pub(super) fn pump(&mut self, config: &LogConfig, may_reserve: bool, out: &mut DiskOut) {
         if !self.is_open() {
             return;
         }
-        self.reserve(config, out);
+        if may_reserve {
+            self.reserve(config, out);
+        }
         self.write(config, out);
     }
 

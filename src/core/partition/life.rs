@@ -76,9 +76,9 @@ impl Partition {
                     events.push(PartitionEvent::ReadDone { read, result });
                 }
                 LogEvent::Walked { headers, end, .. } => {
-                    headers
-                        .iter()
-                        .for_each(|header| self.producers.apply(header));
+                    for header in &headers {
+                        self.producers.apply(header);
+                    }
                     self.on_walked(end, out, events);
                 }
                 LogEvent::Rolled { base } => self.write_snapshot(base, out),

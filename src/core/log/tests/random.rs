@@ -103,7 +103,7 @@ fn restart(world: &mut World, clean: bool, recovery_point: i64, promised: i64) {
 
 proptest! {
     // proptest prints the seed and the smallest history of a failure.
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn promised_batches_survive_in_flushed_mode(acts in proptest::collection::vec(act(), 1..120)) {

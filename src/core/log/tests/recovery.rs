@@ -212,7 +212,7 @@ fn kafkas_preallocated_indexes_are_read() {
         .disk
         .edit(&path(last, "index"), |bytes| bytes.resize(10_485_760, 0));
     world.disk.edit(&path(last, "timeindex"), |bytes| {
-        bytes.resize(10_485_756, 0)
+        bytes.resize(10_485_756, 0);
     });
     world.restart(true, 50, None);
     check_open(&mut world, 50);

@@ -404,10 +404,7 @@ fn cold_reads_of_old_segments_find_their_batches() {
     world.close();
     world.restart(true, 400, None);
     world.check_reads();
-    assert_eq!(
-        world.log.hot_bytes(),
-        world.log.bytes() % 4096 * 0 + world.log.hot_bytes()
-    );
+    assert!(world.log.hot_bytes() < 4096, "only the open sector");
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn a_roll_writes_the_state_before_the_new_segment() {
         world
             .disk
             .edit(&format!("{DIR}/{name:0>20}.snapshot"), |bytes| {
-                bytes[7] ^= 1
+                bytes[7] ^= 1;
             });
     }
     world.restart(false, 20);
@@ -293,8 +293,10 @@ fn a_roll_writes_the_state_before_the_new_segment() {
 
 #[test]
 fn silent_producers_are_forgotten() {
-    let mut config = PartitionConfig::default();
-    config.producer_id_expiration_ms = Millis(1000);
+    let config = PartitionConfig {
+        producer_id_expiration_ms: Millis(1000),
+        ..PartitionConfig::default()
+    };
     let mut world = World::open(config);
     assert_eq!(world.answer((7, 1, 0), 1), "0");
     world.tick(61_000);
@@ -373,8 +375,13 @@ fn log_append_time_is_told() {
 
 #[test]
 fn written_mode_promises_after_the_write_alone() {
-    let mut config = PartitionConfig::default();
-    config.log.durability = Durability::Written;
+    let config = PartitionConfig {
+        log: LogConfig {
+            durability: Durability::Written,
+            ..LogConfig::default()
+        },
+        ..PartitionConfig::default()
+    };
     let mut world = World::open(config);
     world.answer((7, 1, 0), 1);
     assert_eq!(world.partition.high_watermark(), Offset(1));

@@ -1,8 +1,6 @@
 //! Messages between cores: one bounded single-producer single-consumer queue per pair and direction.
 //!
-//! The protocol that loses no wake-up: a sender pushes, fences, and wakes the receiver only if it finds its sleeping flag
-//! set (and clears it); a receiver sets its flag, fences, and looks at its queues once more before it sleeps. With a
-//! sequentially consistent fence on both sides at least one of the two sees the other.
+//! How a sleeping receiver is woken, and why no wake-up is lost, is told in [`crate::io::wake`].
 //!
 //! Invariants:
 //! 1. FIFO per pair of cores, also when a queue was full for a while: what does not fit waits in order in `overflow`, and
@@ -15,56 +13,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use onrush_core::input::CoreMsg;
 use onrush_core::types::CoreId;
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
-use crate::io::wake::Wake;
+use crate::io::wake::Sleeper;
 
 /// Messages that a queue holds; a tick drains all of them.
 const QUEUE_MESSAGES: usize = 4096;
-
-/// What all cores share about one of them: whether it sleeps and how to wake it.
-#[derive(Debug)]
-pub struct Sleeper {
-    sleeping: AtomicBool,
-    wake: Wake,
-}
-
-impl Sleeper {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            sleeping: AtomicBool::new(false),
-            wake: Wake::new()?,
-        })
-    }
-
-    /// The descriptor and ring that wake this core.
-    #[must_use]
-    pub fn wake(&self) -> &Wake {
-        &self.wake
-    }
-
-    /// To be called by others after they left something for this core to find. True if it slept and must be woken.
-    #[must_use]
-    pub fn must_wake(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::SeqCst)
-    }
-
-    /// To be called by the core itself before it looks at its queues for the last time.
-    pub fn fall_asleep(&self) {
-        self.sleeping.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-    }
-
-    /// To be called by the core itself once it is awake.
-    pub fn rise(&self) {
-        self.sleeping.store(false, Ordering::SeqCst);
-    }
-}
 
 struct Peer {
     core: CoreId,

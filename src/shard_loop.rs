@@ -22,7 +22,6 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -36,7 +35,8 @@ use onrush_core::types::{CoreId, Now};
 use crate::io::clock::Clock;
 use crate::io::lock::DirLock;
 use crate::io::socket::Listener;
-use crate::mesh::{MeshEnd, Sleeper};
+use crate::io::wake::Sleeper;
+use crate::mesh::MeshEnd;
 use crate::net::NetLimits;
 
 /// glommio registers this much three times per executor; the default of 10 MiB would go over usual limits of locked memory.
@@ -109,15 +109,13 @@ pub struct CoreHandle {
 /// Asks a core to stop; may be cloned and sent anywhere.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    wanted: Arc<AtomicBool>,
     sleeper: Arc<Sleeper>,
 }
 
 impl Stopper {
     /// Gives the machine `Input::Stop` (once, however often it is called).
     pub fn stop(&self) {
-        self.wanted.store(true, Ordering::SeqCst);
-        self.sleeper.wake().event().signal();
+        self.sleeper.ask_to_stop();
     }
 }
 
@@ -145,10 +143,8 @@ where
     F: FnOnce() -> M + Send + 'static,
 {
     let stop = Stopper {
-        wanted: Arc::new(AtomicBool::new(false)),
         sleeper: Arc::clone(spec.mesh.own()),
     };
-    let wanted = Arc::clone(&stop.wanted);
     // Asked for here: the new thread will be pinned.
     let allowed = allowed_cpus();
     let thread = thread::Builder::new()
@@ -156,8 +152,8 @@ where
         .spawn(move || {
             let core = spec.mesh.core();
             let done = spec.done.clone();
-            let outcome = catch_unwind(AssertUnwindSafe(|| run(spec, wanted, &allowed)))
-                .unwrap_or_else(|_| {
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| run(spec, &allowed))).unwrap_or_else(|_| {
                     Outcome::Halted(String::from("a core of the broker panicked (see above)"))
                 });
             // Nobody listens any more: then the process is ending already.
@@ -174,7 +170,7 @@ pub fn allowed_cpus() -> Vec<usize> {
     cpus
 }
 
-fn run<M, F>(spec: CoreSpec<F>, stop: Arc<AtomicBool>, allowed: &[usize]) -> Outcome
+fn run<M, F>(spec: CoreSpec<F>, allowed: &[usize]) -> Outcome
 where
     M: Machine + 'static,
     F: FnOnce() -> M + Send + 'static,
@@ -206,7 +202,7 @@ where
         others = allowed.to_vec();
     }
     executor.run(async move {
-        match pump::Pump::new(spec, stop, &others) {
+        match pump::Pump::new(spec, &others) {
             Ok(pump) => pump.run(),
             Err(why) => Outcome::Halted(why),
         }

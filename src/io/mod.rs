@@ -8,7 +8,9 @@
 pub mod clock;
 pub mod file;
 pub mod lock;
+pub mod names;
 pub mod pool;
+pub mod probe;
 pub mod process;
 pub mod ring;
 pub mod socket;

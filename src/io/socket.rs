@@ -5,7 +5,9 @@
 //!    the port in silence, each getting half of the clients.
 //! 2. Accepted sockets stay in blocking mode: the ring polls them; the one call that must not block (splice) sets O_NONBLOCK
 //!    for its own duration ([`super::splice`]).
-//! 3. Half-open peers are found by the kernel: keepalive probes when idle, TCP_USER_TIMEOUT for data never acknowledged.
+//! 3. Half-open peers are found by keepalive probes when idle, and by the connection's own deadlines while something is to be sent.
+//!    TCP_USER_TIMEOUT is not for us: it also ends a peer that answers every probe but has not read for a while, as a consumer
+//!    does that is busy with the records it got.
 #![expect(
     unsafe_code,
     reason = "socket options and bind have no safe form in std"
@@ -18,8 +20,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Connections the kernel completes before we accept them.
 const BACKLOG: libc::c_int = 1024;
-/// Milliseconds that sent data may stay without acknowledgement before the kernel gives the peer up.
-const USER_TIMEOUT_MS: libc::c_int = 60_000;
 /// Seconds of silence before the first keepalive probe, between probes, and number of probes.
 const KEEPALIVE: (libc::c_int, libc::c_int, libc::c_int) = (60, 10, 5);
 
@@ -96,12 +96,6 @@ pub fn prepare_accepted(fd: OwnedFd) -> io::Result<(OwnedFd, IpAddr)> {
     set_option(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle)?;
     set_option(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, interval)?;
     set_option(&fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)?;
-    set_option(
-        &fd,
-        libc::IPPROTO_TCP,
-        libc::TCP_USER_TIMEOUT,
-        USER_TIMEOUT_MS,
-    )?;
     Ok((fd, peer))
 }
 

@@ -3,12 +3,73 @@
 //! A core with a ring wakes another by MSG_RING into the other's ring; a thread without one writes to the core's eventfd,
 //! which the core's ring reads. Both leave a completion, so the sleeper needs to look at one place only.
 //!
+//! The protocol that loses no wake-up: a sender leaves its message, fences, and wakes the receiver only if it finds its sleeping flag
+//! set (and clears it); a receiver sets its flag, fences, and looks at its queues once more before it sleeps. With a
+//! sequentially consistent fence on both sides at least one of the two sees the other.
+//!
 //! Invariant: the ring's descriptor number is published only while the ring is open.
 #![expect(unsafe_code, reason = "eventfd has no safe form in std")]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
+
+/// What all cores share about one of them: whether it sleeps and how to wake it.
+#[derive(Debug)]
+pub struct Sleeper {
+    sleeping: AtomicBool,
+    stop_wanted: AtomicBool,
+    wake: Wake,
+}
+
+impl Sleeper {
+    /// Awake, without a ring yet.
+    ///
+    /// Errors: no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            sleeping: AtomicBool::new(false),
+            stop_wanted: AtomicBool::new(false),
+            wake: Wake::new()?,
+        })
+    }
+
+    /// The descriptor and ring that wake this core.
+    #[must_use]
+    pub fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// To be called by others after they left something for this core to find. True if it slept and must be woken.
+    #[must_use]
+    pub fn must_wake(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::SeqCst)
+    }
+
+    /// To be called by the core itself before it looks at its queues for the last time.
+    pub fn fall_asleep(&self) {
+        self.sleeping.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// To be called by the core itself once it is awake.
+    pub fn rise(&self) {
+        self.sleeping.store(false, Ordering::SeqCst);
+    }
+
+    /// Asks the core to stop and wakes it.
+    pub fn ask_to_stop(&self) {
+        self.stop_wanted.store(true, Ordering::SeqCst);
+        self.wake.event().signal();
+    }
+
+    /// True once it was asked to stop.
+    #[must_use]
+    pub fn is_asked_to_stop(&self) -> bool {
+        self.stop_wanted.load(Ordering::SeqCst)
+    }
+}
 
 /// How to wake one core.
 #[derive(Debug)]

@@ -97,6 +97,7 @@ pub struct Net {
     listeners: Vec<Rc<OwnedFd>>,
     /// Listeners whose accept must be armed (again).
     to_accept: Vec<u16>,
+    opened: bool,
     table: Table,
     pipes: PipePool,
     runnable: VecDeque<ConnId>,
@@ -122,6 +123,7 @@ impl Net {
                 .map(|l| Rc::new(l.into_fd()))
                 .collect(),
             to_accept: Vec::new(),
+            opened: false,
             table: Table::default(),
             pipes: PipePool::default(),
             runnable: VecDeque::new(),
@@ -135,8 +137,11 @@ impl Net {
         }
     }
 
-    /// Starts to accept.
+    /// Starts to accept; once.
     pub fn open(&mut self) {
+        if std::mem::replace(&mut self.opened, true) {
+            return;
+        }
         self.to_accept = (0..self.listeners.len())
             .filter_map(|index| u16::try_from(index).ok())
             .collect();

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use onrush_core::effect::{Effect, Gather, Note, Part};
@@ -14,8 +13,8 @@ use super::{CoreSpec, Machine, NoteSink, Outcome};
 use crate::io::clock::Clock;
 use crate::io::pool::Pool;
 use crate::io::ring::{Done, Keep, Ring};
-use crate::io::wake::Event;
-use crate::mesh::{MeshEnd, Sleeper};
+use crate::io::wake::{Event, Sleeper};
+use crate::mesh::MeshEnd;
 use crate::net::{self, Net, NetOp, OutPart};
 use crate::store::{self, Store, StoreOp};
 
@@ -74,7 +73,6 @@ pub(super) struct Pump<M> {
     completions: Vec<Done<Tag>>,
     notes: Vec<Note>,
     wake_at: Option<Monotonic>,
-    stop_wanted: Arc<AtomicBool>,
     stop_given: bool,
     outcome: Option<Outcome>,
 }
@@ -106,11 +104,7 @@ impl<M: Machine> Pump<M> {
     /// Sets everything up on the core's own thread; `others` are the CPUs for its helpers.
     ///
     /// Errors: a sentence that says what the system refuses.
-    pub(super) fn new<F>(
-        spec: CoreSpec<F>,
-        stop_wanted: Arc<AtomicBool>,
-        others: &[usize],
-    ) -> Result<Self, String>
+    pub(super) fn new<F>(spec: CoreSpec<F>, others: &[usize]) -> Result<Self, String>
     where
         F: FnOnce() -> M,
     {
@@ -151,7 +145,6 @@ impl<M: Machine> Pump<M> {
             completions: Vec::new(),
             notes,
             wake_at: None,
-            stop_wanted,
             stop_given: false,
             outcome: None,
         })
@@ -180,7 +173,7 @@ impl<M: Machine> Pump<M> {
     fn is_called(&self) -> bool {
         !self.mesh.is_empty()
             || !self.store.is_quiet()
-            || (!self.stop_given && self.stop_wanted.load(Ordering::SeqCst))
+            || (!self.stop_given && self.own.is_asked_to_stop())
     }
 
     /// One round. True if anything happened.
@@ -188,7 +181,7 @@ impl<M: Machine> Pump<M> {
         let mut worked = self.take_completions() > 0;
         worked |= self.store.poll(store_cx!(self)) > 0;
         worked |= self.take_messages() > 0;
-        if !self.stop_given && self.stop_wanted.load(Ordering::Relaxed) {
+        if !self.stop_given && self.own.is_asked_to_stop() {
             self.stop_given = true;
             self.inbox.push_back(Input::Stop);
         }

@@ -3,10 +3,10 @@
 //! Invariants: 1. Jobs are done one after the other in the order given, so a later one sees what an earlier one did. 2. What changes a
 //! directory flushes it before it is reported. 3. Nothing waits for this thread but the job's owner.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -15,9 +15,8 @@ use onrush_core::effect::{DirEntry, DiskError, DiskOk, DiskResult, RelPath};
 use onrush_core::types::{FileId, Position, Token};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::io::file::open_direct;
-use crate::io::wake::Event;
-use crate::mesh::Sleeper;
+use crate::io::names::{self, Opened};
+use crate::io::wake::{Event, Sleeper};
 
 /// Jobs and replies in a queue.
 const QUEUE_JOBS: usize = 1024;
@@ -63,24 +62,12 @@ pub(super) enum Reply {
     },
 }
 
-/// An open log file.
-pub(super) struct Opened {
-    /// For writes and flushes.
-    pub(super) direct: OwnedFd,
-    /// For reads and splices.
-    pub(super) buffered: OwnedFd,
-    /// False if the file system has no direct I/O.
-    pub(super) is_direct: bool,
-    /// Its size.
-    pub(super) bytes: u64,
-}
-
 /// The core's end of its helper.
 pub(super) struct Helper {
     jobs: Option<Producer<Job>>,
     replies: Consumer<Reply>,
     wake: Event,
-    waiting: std::collections::VecDeque<Job>,
+    waiting: VecDeque<Job>,
     signal: bool,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -116,7 +103,7 @@ impl Helper {
             jobs: Some(jobs),
             replies,
             wake,
-            waiting: std::collections::VecDeque::new(),
+            waiting: VecDeque::new(),
             signal: false,
             thread: Some(thread),
         })
@@ -213,18 +200,31 @@ impl Worker {
 
     fn perform(&self, job: Job) -> Option<Reply> {
         let (token, result) = match job {
-            Job::List(token, path) => (token, list(&self.at(&path))),
-            Job::MakeDir(token, path) => (token, make_dir(&self.at(&path))),
-            Job::Rename(token, from, to) => (token, rename(&self.at(&from), &self.at(&to))),
-            Job::Remove(token, path) => (token, remove(&self.at(&path))),
-            Job::ReadFile(token, path, max) => (token, read_file(&self.at(&path), max)),
-            Job::WriteFile(token, path, bytes) => (token, write_file(&self.at(&path), &bytes)),
+            Job::List(token, path) => (token, names::list(&self.at(&path)).map(listed)),
+            Job::MakeDir(token, path) => (token, names::make_dir(&self.at(&path)).map(done)),
+            Job::Rename(token, from, to) => {
+                let renamed = names::rename(&self.at(&from), &self.at(&to));
+                (token, renamed.map(done))
+            }
+            Job::Remove(token, path) => (token, names::remove(&self.at(&path)).map(done)),
+            Job::ReadFile(token, path, max) => {
+                let content = names::read_file(&self.at(&path), max);
+                (
+                    token,
+                    content.map(|c| c.map_or(DiskOk::Missing, DiskOk::Bytes)),
+                )
+            }
+            Job::WriteFile(token, path, bytes) => {
+                (token, names::write_file(&self.at(&path), &bytes).map(done))
+            }
             Job::Truncate(token, file, fd, to) => {
-                let result = truncate(fd, to).map_err(|e| disk_error(&e));
+                let result = names::truncate(fd, to.0)
+                    .map(done)
+                    .map_err(|e| disk_error(&e));
                 return Some(Reply::Truncated(token, file, to, result));
             }
             Job::Open(token, path, file, create) => {
-                let result = match open(&self.at(&path), create) {
+                let result = match names::open(&self.at(&path), create) {
                     Ok(Some(opened)) => {
                         return Some(Reply::Opened {
                             token,
@@ -267,137 +267,18 @@ pub(super) fn disk_error(error: &io::Error) -> DiskError {
     }
 }
 
-type Outcome = io::Result<DiskOk>;
-
-fn with_path<T>(path: &Path, what: &str, result: io::Result<T>) -> io::Result<T> {
-    result.map_err(|error| match error.raw_os_error() {
-        // The number decides how the core takes it, so it is kept.
-        Some(libc::ENOSPC | libc::EDQUOT) => error,
-        _ => io::Error::new(error.kind(), format!("{what} {}: {error}", path.display())),
-    })
+fn done((): ()) -> DiskOk {
+    DiskOk::Done
 }
 
-fn list(path: &Path) -> Outcome {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DiskOk::Missing),
-        Err(error) => return with_path(path, "list", Err(error)),
+fn listed(entries: Option<Vec<names::Entry>>) -> DiskOk {
+    let Some(entries) = entries else {
+        return DiskOk::Missing;
     };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = with_path(path, "list", entry)?;
-        let meta = with_path(path, "list", entry.metadata())?;
-        names.push(DirEntry {
-            name: entry.file_name().to_string_lossy().into_owned(),
-            is_dir: meta.is_dir(),
-            bytes: if meta.is_dir() { 0 } else { meta.len() },
-        });
-    }
-    names.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(DiskOk::Names(names))
-}
-
-fn make_dir(path: &Path) -> Outcome {
-    match fs::create_dir(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        Err(error) => return with_path(path, "make directory", Err(error)),
-    }
-    flush_parent(path)?;
-    Ok(DiskOk::Done)
-}
-
-fn rename(from: &Path, to: &Path) -> Outcome {
-    with_path(from, "rename", fs::rename(from, to))?;
-    flush_parent(to)?;
-    if from.parent() != to.parent() {
-        flush_parent(from)?;
-    }
-    Ok(DiskOk::Done)
-}
-
-fn remove(path: &Path) -> Outcome {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
+    let entry = |e: names::Entry| DirEntry {
+        name: e.name,
+        is_dir: e.is_dir,
+        bytes: e.bytes,
     };
-    match removed {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DiskOk::Done),
-        Err(error) => return with_path(path, "remove", Err(error)),
-    }
-    flush_parent(path)?;
-    Ok(DiskOk::Done)
-}
-
-fn read_file(path: &Path, bytes_max: u64) -> Outcome {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DiskOk::Missing),
-        Err(error) => return with_path(path, "read", Err(error)),
-    };
-    let mut content = Vec::new();
-    // One byte more than allowed shows that there is more; the size a file claims may be wrong.
-    let read = file
-        .take(bytes_max.saturating_add(1))
-        .read_to_end(&mut content);
-    with_path(path, "read", read)?;
-    if content.len() as u64 > bytes_max {
-        let error = io::Error::other(format!("larger than {bytes_max} bytes"));
-        return with_path(path, "read", Err(error));
-    }
-    Ok(DiskOk::Bytes(content.into()))
-}
-
-fn write_file(path: &Path, bytes: &Bytes) -> Outcome {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let temporary = PathBuf::from(name);
-    let mut file = with_path(&temporary, "create", File::create(&temporary))?;
-    with_path(&temporary, "write", file.write_all(bytes))?;
-    with_path(&temporary, "flush", file.sync_all())?;
-    with_path(path, "replace", fs::rename(&temporary, path))?;
-    flush_parent(path)?;
-    Ok(DiskOk::Done)
-}
-
-fn truncate(file: OwnedFd, to: Position) -> Outcome {
-    let file = File::from(file);
-    // What stays must be on the disk before the size says so.
-    file.sync_data()?;
-    file.set_len(to.0)?;
-    file.sync_all()?;
-    Ok(DiskOk::Done)
-}
-
-fn open(path: &Path, create: bool) -> Result<Option<Opened>, io::Error> {
-    let existed = path.exists();
-    let (direct, is_direct) = match open_direct(path, create) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !create => return Ok(None),
-        Err(error) => return with_path(path, "open", Err(error)),
-    };
-    if !existed {
-        flush_parent(path)?;
-    }
-    let buffered = with_path(path, "open", File::open(path))?;
-    let bytes = with_path(path, "size of", direct.metadata())?.len();
-    Ok(Some(Opened {
-        direct: direct.into(),
-        buffered: buffered.into(),
-        is_direct,
-        bytes,
-    }))
-}
-
-fn flush_parent(path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent() else {
-        return Ok(());
-    };
-    with_path(
-        parent,
-        "flush",
-        File::open(parent).and_then(|dir| dir.sync_all()),
-    )
+    DiskOk::Names(entries.into_iter().map(entry).collect())
 }

@@ -12,7 +12,6 @@
 //! directly sees it: the kernel drops cached pages of a range that is written directly).
 
 mod helper;
-mod probe;
 #[cfg(test)]
 mod tests;
 
@@ -30,14 +29,15 @@ use onrush_core::input::Input;
 use onrush_core::types::limits::SECTOR_BYTES;
 use onrush_core::types::{FileId, Position, Token};
 
-use self::helper::{Helper, Job, Opened, Reply, disk_error};
+use self::helper::{Helper, Job, Reply, disk_error};
 use crate::io::file::advise_readahead;
+use crate::io::names::Opened;
 use crate::io::pool::{Filling, Pool, Purpose};
 use crate::io::ring::{Done, Keep, Lent, Ring, Vectors};
 use crate::io::tail::Tail;
-use crate::mesh::Sleeper;
+use crate::io::wake::Sleeper;
 
-pub use probe::{FlushCost, measure_flush};
+pub use crate::io::probe::{FlushCost, measure_flush};
 
 /// Names an operation of the store on the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,8 +28,7 @@ struct Bench {
 
 impl Bench {
     fn new(dir: &std::path::Path) -> Self {
-        let mesh = crate::mesh::connect(1).expect("descriptors are there");
-        let sleeper = Arc::clone(mesh[0].own());
+        let sleeper = Arc::new(Sleeper::new().expect("descriptors are there"));
         let store = Store::start(
             "test-files",
             dir.to_owned(),
@@ -340,6 +339,28 @@ fn names_and_small_files() {
         create: false,
     };
     assert_eq!(bench.run(open), Ok(DiskOk::Missing));
+}
+
+#[test]
+fn a_failed_write_is_answered_once_and_not_tried_again() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // A device that takes nothing, and has no direct I/O.
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("a.log")).expect("linked");
+    let mut bench = Bench::new(dir.path());
+    let (file, _) = bench.open("a.log");
+    assert!(
+        matches!(&bench.notes[..], [Note::Warn(text)] if text.contains("direct I/O")),
+        "{:?}",
+        bench.notes
+    );
+    bench.append(file, 0, pattern(0, 10_000));
+    let result = bench.run(Bench::write(file, 0, 10_000));
+    assert!(matches!(&result, Err(DiskError::NoSpace(_))), "{result:?}");
+    for _ in 0..20 {
+        bench.turn();
+    }
+    assert!(bench.answers.is_empty());
+    assert_eq!(bench.ring.in_flight(), 0);
 }
 
 #[test]

@@ -219,7 +219,10 @@ impl Consumer {
                 let record = record.map_err(|error| nonsense(error.to_string()))?;
                 let place = Place {
                     partition,
-                    offset: header.base_offset.0.saturating_add(record.offset_delta.into()),
+                    offset: header
+                        .base_offset
+                        .0
+                        .saturating_add(record.offset_delta.into()),
                     timestamp: header.record_timestamp(record.timestamp_delta),
                 };
                 if place.offset < *position || header.is_control() {

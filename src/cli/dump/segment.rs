@@ -277,7 +277,10 @@ fn records(
             }
         };
         count += 1;
-        let offset = header.base_offset.0.saturating_add(record.offset_delta.into());
+        let offset = header
+            .base_offset
+            .0
+            .saturating_add(record.offset_delta.into());
         if offset > header.last_offset().0 || record.offset_delta < 0 {
             let why = format!("at position {position}: a record with offset {offset}");
             dump.problem(path, &why)?;

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::io::file::{open_direct, write_durable};
-use crate::io::pool::{BLOCK_BYTES_MIN, Pool, Purpose};
+use super::file::{open_direct, write_durable};
+use super::pool::{BLOCK_BYTES_MIN, Pool, Purpose};
 
 /// Writes measured; the first is dropped, since it may allocate.
 const WRITES: u64 = 9;

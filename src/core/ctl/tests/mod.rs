@@ -409,6 +409,43 @@ fn a_node_that_ran_kafka_goes_on_as_onrush() {
 }
 
 #[test]
+fn a_snapshot_of_kafka_stands_for_the_log_before_it() {
+    let mut disk = Disk::default();
+    let mut put = |path: &str, bytes: &[u8]| {
+        let path = format!("__cluster_metadata-0/{path}");
+        disk.files.insert(path, bytes.to_vec());
+    };
+    put(
+        "00000000000000000589-0000000005.checkpoint",
+        include_bytes!("../../../../tests/golden/metadata/kafka-4.2.0-snapshot-589-5.checkpoint"),
+    );
+    put(
+        "00000000000000000575-0000000005.checkpoint.part",
+        b"worthless",
+    );
+    put(
+        "00000000000000000585.log",
+        include_bytes!("../../../../tests/golden/metadata/kafka-4.2.0-after-snapshot-585.log"),
+    );
+    put(
+        "00000000000000000595.log",
+        include_bytes!("../../../../tests/golden/metadata/kafka-4.2.0-after-snapshot-595.log"),
+    );
+    let directory = TopicId::parse("bTWttmYwQW6StGyTZORrSw").unwrap();
+    let lives = [1, 2];
+    for life in lives {
+        let mut rig = Rig::with_ids(disk, life, NodeId(1), directory);
+        let image = rig.start(false);
+        assert_eq!(image.topics.len(), 3);
+        let partitions = image.topics.values().flat_map(|topic| &topic.partitions);
+        let leaders: Vec<_> = partitions.map(|partition| partition.leader).collect();
+        assert_eq!(leaders, [Some(NodeId(1)); 55]);
+        assert!(image.offset > Offset(600), "{}", image.offset);
+        disk = rig.stop();
+    }
+}
+
+#[test]
 fn what_belongs_to_others_is_refused() {
     let mut rig = Rig::with_node(formatted(), 1, NodeId(2));
     rig.step(Input::Start);

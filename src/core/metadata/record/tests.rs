@@ -15,6 +15,9 @@ const VOTERS: &[u8] =
 /// a SCRAM user, a quota. Most `NoOp` batches were cut out.
 const LOG: &[u8] =
     include_bytes!("../../../../tests/golden/metadata/kafka-4.2.0-cluster-metadata.log");
+/// A snapshot that a Kafka 4.2.0 made of a log begun by onrush: two plain topics and `__consumer_offsets`.
+const SNAPSHOT: &[u8] =
+    include_bytes!("../../../../tests/golden/metadata/kafka-4.2.0-snapshot-589-5.checkpoint");
 
 /// Decodes every batch and encodes it again: the bytes must be Kafka's. Returns all entries.
 fn check_bytes(golden: &[u8]) -> Vec<Entry> {
@@ -51,6 +54,7 @@ fn check_bytes(golden: &[u8]) -> Vec<Entry> {
 fn kafkas_checkpoints_come_back_byte_for_byte() {
     assert_eq!(check_bytes(BOOTSTRAP).len(), 8);
     assert_eq!(check_bytes(VOTERS).len(), 4);
+    assert!(check_bytes(SNAPSHOT).len() > 60);
     let bootstrap = decode_snapshot(BOOTSTRAP).unwrap();
     let levels: Vec<_> = bootstrap
         .records

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod file;
+pub mod lent;
 pub mod lock;
 pub mod names;
 pub mod pool;

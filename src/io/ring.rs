@@ -19,10 +19,10 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use io_uring::types::{CancelBuilder, Fd, FsyncFlags, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use super::lent::{Lent, Vectors};
 use super::pool::Filling;
 
 /// Submission entries; more are submitted in between.
@@ -33,8 +33,6 @@ const COMPLETIONS: u32 = 8192;
 const WAKE: u64 = u64::MAX;
 /// `user_data` of operations whose completion nobody waits for.
 const IGNORED: u64 = u64::MAX - 1;
-/// Vectors of one operation (the kernel's IOV_MAX).
-pub const VECTORS_MAX: usize = 1024;
 /// How long a dropped ring waits for cancelled operations.
 const CANCEL_WAIT: Duration = Duration::from_secs(2);
 
@@ -52,108 +50,6 @@ pub struct Done<T> {
     pub more: bool,
     /// What was lent to it; for a multishot operation empty until the last completion.
     pub lent: Lent,
-}
-
-/// What was lent to the kernel for an operation.
-#[derive(Debug)]
-pub enum Lent {
-    /// Nothing.
-    Nothing,
-    /// Memory to read into, its mark raised by what was read.
-    Filling(Filling),
-    /// Memory that was to be sent or written.
-    Vectors(Box<Vectors>),
-    /// An accepted socket.
-    Accepted(OwnedFd),
-    /// A count read from an eventfd.
-    Count(Box<u64>),
-}
-
-/// Bytes to be sent or written one after the other, with the kernel's description of them.
-pub struct Vectors {
-    parts: Vec<Bytes>,
-    described: Vec<libc::iovec>,
-    header: libc::msghdr,
-}
-
-impl std::fmt::Debug for Vectors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vectors")
-            .field("parts", &self.parts)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Default for Vectors {
-    fn default() -> Self {
-        Self {
-            parts: Vec::new(),
-            described: Vec::new(),
-            // SAFETY: a msghdr is integers and pointers, for which zero is a value ("none").
-            header: unsafe { std::mem::zeroed() },
-        }
-    }
-}
-
-impl Vectors {
-    /// Of these parts; at most [`VECTORS_MAX`] of them go into one operation.
-    #[must_use]
-    pub fn new(parts: Vec<Bytes>) -> Self {
-        Self {
-            parts,
-            ..Self::default()
-        }
-    }
-
-    /// Adds one more part.
-    pub fn push(&mut self, part: Bytes) {
-        self.parts.push(part);
-    }
-
-    /// How many parts there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.parts.len()
-    }
-
-    /// Bytes in all parts.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|p| p.len() as u64).sum()
-    }
-
-    /// Drops all parts, keeps the room for new ones.
-    pub fn clear(&mut self) {
-        self.parts.clear();
-        self.described.clear();
-    }
-
-    /// Drops the first `count` bytes.
-    pub fn consume(&mut self, count: usize) {
-        let mut left = count;
-        let mut whole = 0;
-        for part in &mut self.parts {
-            if left >= part.len() {
-                left -= part.len();
-                whole += 1;
-            } else {
-                bytes::Buf::advance(part, left);
-                break;
-            }
-        }
-        self.parts.drain(..whole);
-    }
-
-    fn describe(&mut self) {
-        self.described.clear();
-        self.described
-            .extend(self.parts.iter().take(VECTORS_MAX).map(|part| libc::iovec {
-                iov_base: part.as_ptr().cast_mut().cast(),
-                iov_len: part.len(),
-            }));
-        self.header.msg_iov = self.described.as_mut_ptr();
-        self.header.msg_iovlen = self.described.len();
-    }
 }
 
 struct Slot<T> {
@@ -257,7 +153,7 @@ impl<T: Clone> Ring<T> {
         vectors.describe();
         let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
         let fd = Fd(socket.as_fd().as_raw_fd());
-        let entry = opcode::SendMsg::new(fd, &raw const vectors.header)
+        let entry = opcode::SendMsg::new(fd, vectors.header())
             .flags(flags.cast_unsigned())
             .build();
         self.push(
@@ -282,8 +178,8 @@ impl<T: Clone> Ring<T> {
         let fd = Fd(file.as_fd().as_raw_fd());
         let entry = opcode::Writev::new(
             fd,
-            vectors.described.as_ptr(),
-            len_u32(vectors.described.len()),
+            vectors.described().as_ptr(),
+            len_u32(vectors.described().len()),
         )
         .offset(position)
         .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
@@ -548,24 +444,4 @@ fn explain(error: &io::Error) -> String {
 /// Checks that a ring can be made at all; the sentence says why not and what to do.
 pub fn probe() -> Result<(), String> {
     Ring::<()>::new().map(drop)
-}
-
-impl Lent {
-    /// The memory that was read into, if that is what was lent.
-    #[must_use]
-    pub fn into_filling(self) -> Option<Filling> {
-        match self {
-            Self::Filling(filling) => Some(filling),
-            Self::Nothing | Self::Vectors(_) | Self::Accepted(_) | Self::Count(_) => None,
-        }
-    }
-
-    /// The vectors that were sent or written, if that is what was lent.
-    #[must_use]
-    pub fn into_vectors(self) -> Option<Box<Vectors>> {
-        match self {
-            Self::Vectors(vectors) => Some(vectors),
-            Self::Nothing | Self::Filling(_) | Self::Accepted(_) | Self::Count(_) => None,
-        }
-    }
 }

@@ -13,7 +13,7 @@ use onrush_core::types::{ConnId, Monotonic};
 
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use crate::io::ring::Vectors;
+use crate::io::lent::Vectors;
 use crate::io::splice::Pipe;
 
 /// How far a connection is.

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::io::ring::{Keep, Vectors};
+use crate::io::lent::Vectors;
+use crate::io::ring::Keep;
 
 /// Parts gathered into one send.
 const PARTS_PER_SEND_MAX: usize = 64;

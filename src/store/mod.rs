@@ -31,9 +31,10 @@ use onrush_core::types::{FileId, Position, Token};
 
 use self::helper::{Helper, Job, Reply, disk_error};
 use crate::io::file::advise_readahead;
+use crate::io::lent::{Lent, Vectors};
 use crate::io::names::Opened;
 use crate::io::pool::{Filling, Pool, Purpose};
-use crate::io::ring::{Done, Keep, Lent, Ring, Vectors};
+use crate::io::ring::{Done, Keep, Ring};
 use crate::io::tail::Tail;
 use crate::io::wake::Sleeper;
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::BootError;
 use crate::config::NetConfig;
@@ -54,7 +55,12 @@ pub(super) fn check_disk(dir: &Path, warnings: &mut Vec<String>) -> Result<Flush
     Ok(cost)
 }
 
-/// Binds one listener, after a probe that finds whoever listens there already.
+/// A killed broker's ring lets go of its sockets a little after its process is gone.
+const PORT_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two attempts.
+const PORT_RETRY: Duration = Duration::from_millis(20);
+
+/// Binds one listener, after a probe that finds whoever listens there already; waits a little for a port that is being freed.
 pub(super) fn bind(listener: &ListenerConfig, net: &NetConfig) -> Result<Listener, BootError> {
     let buffers = SocketBuffers {
         send_bytes: net.send_buffer_bytes,
@@ -71,9 +77,10 @@ pub(super) fn bind(listener: &ListenerConfig, net: &NetConfig) -> Result<Listene
             error,
         },
     };
+    let until = Instant::now() + PORT_PATIENCE;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses(&listener.bind).map_err(failed)? {
-        match Listener::bind(address, buffers) {
+        match bind_until(address, buffers, until) {
             Ok(bound) => return Ok(bound),
             // A kernel without IPv6: the next candidate is IPv4.
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => last = error,
@@ -81,6 +88,17 @@ pub(super) fn bind(listener: &ListenerConfig, net: &NetConfig) -> Result<Listene
         }
     }
     Err(failed(last))
+}
+
+fn bind_until(address: SocketAddr, buffers: SocketBuffers, until: Instant) -> io::Result<Listener> {
+    loop {
+        match Listener::bind(address, buffers) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                std::thread::sleep(PORT_RETRY);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Candidates to bind to, best first. No host means every interface, of both families where the kernel has IPv6.

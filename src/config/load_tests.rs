@@ -186,10 +186,6 @@ fn refusals_name_key_value_and_reason() {
             &["connections.max.idle.ms=50"],
             "connections.max.idle.ms=50",
         ),
-        (
-            &["onrush.durability=written", "log.flush.interval.messages=1"],
-            "set onrush.durability=flushed",
-        ),
         (&["nonsense"], "not of the form key=value"),
     ] {
         let error = with(overrides).expect_err(overrides[0]).to_string();

@@ -61,7 +61,6 @@ pub(super) fn cross_checks(values: &Values) -> Result<(), ConfigError> {
     directories(values)?;
     retention(values)?;
     network(values)?;
-    durability(values)?;
     let dedupe = values.number("log.cleaner.dedupe.buffer.size");
     let threads = values.number("log.cleaner.threads").max(1);
     if dedupe / threads <= DEDUPE_BYTES_MIN {
@@ -193,25 +192,6 @@ fn network(values: &Values) -> Result<(), ConfigError> {
             "inter.broker.listener.name and security.inter.broker.protocol exclude each other: keep the first"
                 .to_owned(),
         );
-    }
-    Ok(())
-}
-
-/// In `flushed` every acknowledged record is on stable storage, which is more than any flush interval asks for. In
-/// `written` nothing counts records or their age yet.
-fn durability(values: &Values) -> Result<(), ConfigError> {
-    if values.get("onrush.durability") == Some("flushed") {
-        return Ok(());
-    }
-    for key in ["log.flush.interval.messages", "log.flush.interval.ms"] {
-        match values.set(key) {
-            Some(interval) if interval != i64::MAX.to_string() => {
-                return cross(format!(
-                    "{key}={interval} is not honoured with onrush.durability=written: set onrush.durability=flushed, which flushes before every answer"
-                ));
-            }
-            _ => {}
-        }
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ fn the_directory_of_another_node_is_refused() {
 fn the_directory_of_another_cluster_is_refused() {
     let mut broker = Setup::new(BINARY).start();
     broker.kill();
-    // A second directory of the same broker that was formatted for another cluster.
+    // The broker is told its cluster, and the directory was formatted for another one.
     let path = broker.data().join("meta.properties");
     let text = fs::read_to_string(&path).unwrap();
     let lines = text.lines().map(|line| {
@@ -66,7 +66,12 @@ fn the_directory_of_another_cluster_is_refused() {
     });
     let other = lines.collect::<Vec<_>>().join("\n");
     fs::write(&path, other).unwrap();
-    let refusal = Setup::new(BINARY).refuse(broker.dir());
+    let cluster = text
+        .lines()
+        .find_map(|line| line.strip_prefix("cluster.id="));
+    let refusal = Setup::new(BINARY)
+        .set(&format!("onrush.cluster.id={}", cluster.unwrap()))
+        .refuse(broker.dir());
     assert_refused(&refusal, &["cluster"]);
 }
 

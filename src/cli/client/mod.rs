@@ -40,7 +40,7 @@ pub enum ClientError {
         error: std::io::Error,
     },
     /// The connection broke.
-    #[error("the connection to {address} broke ({error})")]
+    #[error("the connection to {address} broke ({})", reason(error))]
     Io {
         /// With whom.
         address: String,
@@ -73,6 +73,15 @@ pub enum ClientError {
         /// What the broker says about it.
         message: Option<String>,
     },
+}
+
+/// A socket's timeout comes as "would block", which says nothing to people.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
+        std::io::ErrorKind::UnexpectedEof => "closed by the broker".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 impl ClientError {

@@ -53,7 +53,7 @@ keys! {
     /// How often recovery points are written down.
     "log.flush.offset.checkpoint.interval.ms": Int, Some("60000"), AtLeast(0), ReadOnly, NoEffect;
     /// How often is looked for logs to flush by age.
-    "log.flush.scheduler.interval.ms": Long, Some("9223372036854775807"), Any, ReadOnly, NoEffect;
+    "log.flush.scheduler.interval.ms": Long, Some("9223372036854775807"), Any, ReadOnly, Honoured;
     /// How often log start offsets are written down.
     "log.flush.start.offset.checkpoint.interval.ms": Int, Some("60000"), AtLeast(0), ReadOnly, NoEffect;
     /// Bytes of records between two entries of the offset index.
@@ -95,7 +95,7 @@ keys! {
     /// Size at which a segment is closed.
     "log.segment.bytes": Int, Some("1073741824"), AtLeast(1_048_576), ClusterWide, Honoured;
     /// How long a deleted segment's files stay on the disk.
-    "log.segment.delete.delay.ms": Long, Some("60000"), AtLeast(0), ClusterWide, NoEffect;
+    "log.segment.delete.delay.ms": Long, Some("60000"), AtLeast(0), ClusterWide, Honoured;
     /// Largest batch of records that is accepted.
     "message.max.bytes": Int, Some("1048588"), AtLeast(0), ClusterWide, Honoured;
     /// Recovery threads in Kafka; onrush recovers on the owning core.

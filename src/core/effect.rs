@@ -93,7 +93,8 @@ pub enum Part {
         /// How many.
         len: u32,
     },
-    /// Bytes of a log file whose direct write has completed, in whole sectors below the open one: to be spliced.
+    /// Bytes of a log file whose direct write has completed, in whole sectors below the open one (in any once all of the file is written
+    /// and its whole tail released): to be spliced.
     Extent {
         /// The file.
         file: FileId,
@@ -219,7 +220,8 @@ pub enum DiskOp {
         /// RWF_DSYNC.
         durable: bool,
     },
-    /// Immediate: memory of the tail below this position may go (parts being sent keep what they hold).
+    /// Immediate: memory of the tail below this position may go (parts being sent keep what they hold). If that is the tail's end, the file
+    /// is about to be cut to its size: nothing is appended or named in the tail any more.
     ReleaseTail {
         /// The file.
         file: FileId,
@@ -238,7 +240,7 @@ pub enum DiskOp {
         /// The file.
         file: FileId,
     },
-    /// Flushes, cuts the file to this size, flushes. The tail goes when this completes: until then it can be read. → `Done`
+    /// Flushes, drops the tail, cuts the file to this size, flushes. → `Done`
     Truncate {
         /// The file.
         file: FileId,

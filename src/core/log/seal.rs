@@ -1,7 +1,7 @@
 //! How a segment becomes final, and how a log ends: closed, deleted or failed.
 //!
 //! A segment that was rolled, or the last one of a log that closes, goes through: all writes done → flush → cut to the exact size → index files.
-//! Reads go on meanwhile: from memory until the cut is done, from the file afterwards (R4).
+//! Reads go on meanwhile: from memory until the flush is done, from the file once the cut is asked for (R4).
 
 use super::checkpoint;
 use super::layout::{self, Kind, Stage};
@@ -32,6 +32,7 @@ impl Log {
                 writer.flush(out);
                 continue;
             }
+            writer.release_all(out);
             let (file, to) = (writer.file, Position(segment.bytes));
             segment.sealing = Sealing::Trim(out.push(DiskOp::Truncate { file, to }));
         }

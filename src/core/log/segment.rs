@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::index::{Indexes, TimePoint};
-use super::writer::{Placed, Writer, sector_floor};
+use super::writer::{Placed, Writer};
 use crate::effect::Part;
 use crate::types::{FileId, Offset, Position, Token, WallMillis};
 
@@ -142,12 +142,6 @@ impl Segment {
                 len: len_of(split, to),
             });
         }
-        debug_assert!(
-            self.writer
-                .as_ref()
-                .is_none_or(|w| w.tail_start() <= sector_floor(w.appended())),
-            "the open sector is in memory"
-        );
         parts
     }
 }

@@ -3,7 +3,7 @@
 //! Invariants, all in positions of the file:
 //! 1. `durable.position <= written.position <= write_done <= appended`; `write_done <= reserved` once anything was written.
 //! 2. At most one write is in flight. It starts at the sector of the first unwritten byte and ends within reserved space.
-//! 3. Memory holds everything from `tail_start`, a sector's first byte at or below the open sector's.
+//! 3. Memory holds everything from `tail_start`, a sector's first byte at or below the open sector's, until the file is about to be cut.
 //! 4. Marks are batch boundaries.
 //!
 //! Source: STORAGE_FORMAT of this project; the rules R4, R11 and R16 named in `log`.
@@ -278,6 +278,17 @@ impl Writer {
             from,
             to,
             durable,
+        });
+    }
+
+    /// Everything is in the file and no write follows: readers go there from now on, whatever the cut of the file does to the tail and when.
+    pub(super) fn release_all(&mut self, out: &mut DiskOut) {
+        assert!(self.is_settled(), "memory goes after the last write");
+        self.tail_start = self.appended;
+        self.batches.clear();
+        out.push(DiskOp::ReleaseTail {
+            file: self.file,
+            below: Position(self.appended),
         });
     }
 

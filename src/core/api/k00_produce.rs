@@ -26,6 +26,7 @@ use crate::effect::Gather;
 use crate::metadata::Image;
 use crate::metadata::topic_config::TopicConfigs;
 use crate::partition::{AppendError, Appended, Table};
+use crate::types::limits;
 use crate::types::{
     ErrorCode, Millis, Monotonic, Now, Offset, OwnerId, PartitionIndex, TopicId, WallMillis,
 };
@@ -121,7 +122,9 @@ impl Produce {
         correlation_id: i32,
         request: ProduceRequest,
     ) -> Self {
+        // Kafka with one replica never waits, so that a client may well send 0 and expect success.
         let wait = u64::try_from(request.timeout_ms).unwrap_or(0);
+        let wait = wait.max(limits::PRODUCE_WAIT_MS_MIN);
         let mut produce = Self {
             version,
             correlation_id,
@@ -465,6 +468,7 @@ fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
 fn fill_append_error(reply: &mut PartitionReply, log_start: Offset, error: &AppendError) {
     let (code, late) = match error {
         AppendError::Offline | AppendError::NoSpace => (ErrorCode::KafkaStorageError, false),
+        AppendError::Deleted => (ErrorCode::UnknownTopicOrPartition, false),
         AppendError::LargerThanSegment => (ErrorCode::RecordListTooLarge, true),
         AppendError::OutOfOrderSequence { .. } => (ErrorCode::OutOfOrderSequenceNumber, true),
         AppendError::OldProducerEpoch { .. } => (ErrorCode::InvalidProducerEpoch, true),

@@ -59,6 +59,10 @@ impl Log {
         };
         match recovery.on_disk(now, result, out) {
             Ok(None) => {}
+            Err(LogError::Disk {
+                dir,
+                error: DiskError::NoSpace(_),
+            }) => self.fail(LogError::NoSpace { dir }, out, events),
             Err(error) => self.fail(error, out, events),
             Ok(Some(mut recovered)) => {
                 recovered.opened.took = now.mono.since(self.opened_at);

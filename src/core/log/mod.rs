@@ -207,6 +207,12 @@ pub enum LogError {
         /// What the kernel said.
         error: DiskError,
     },
+    /// There was no space to open or create it; the next start tries again.
+    #[error("{dir}: no space left to open it")]
+    NoSpace {
+        /// The log.
+        dir: RelPath,
+    },
     /// The directory belongs to another topic of the same name.
     #[error("{dir}: topic id {found} on disk, {expected} in the metadata")]
     InconsistentTopicId {
@@ -336,6 +342,8 @@ enum State {
     Renaming {
         token: Token,
         since: Monotonic,
+        /// Nothing is left to be removed afterwards.
+        last: bool,
     },
     /// Under its `-delete` name since this moment.
     Deleted {
@@ -344,7 +352,10 @@ enum State {
     },
     Removing(Token),
     Removed,
-    Failed,
+    Failed {
+        /// The directory is another topic's.
+        foreign: bool,
+    },
 }
 
 /// What to do as soon as recovery ended.

@@ -296,7 +296,8 @@ impl Log {
     }
 
     /// Gives the directory its `-delete` name and removes it after the delay. [`LogEvent::Deleted`] and [`LogEvent::Removed`] follow; what
-    /// was appended and not yet written is lost, as it should be.
+    /// was appended and not yet written is lost, as it should be. A failed log is removed at once, but a directory of another topic is set
+    /// aside as a stray.
     pub fn delete(&mut self, now: Now, out: &mut DiskOut) {
         match self.state {
             State::Opening(_) => self.next = Next::Delete,
@@ -307,6 +308,22 @@ impl Log {
                 self.state = State::Renaming {
                     token: out.push(DiskOp::Rename { from, to }),
                     since: now.mono,
+                    last: false,
+                };
+            }
+            State::Failed { foreign } => {
+                let path = self.dir.clone();
+                let op = if foreign {
+                    let to = layout::stray_dir(&path, self.topic_id);
+                    DiskOp::Rename { from: path, to }
+                } else {
+                    // There may be no directory, if there was no space for it.
+                    DiskOp::Remove { path }
+                };
+                self.state = State::Renaming {
+                    token: out.push(op),
+                    since: now.mono,
+                    last: true,
                 };
             }
             _ => {}
@@ -325,13 +342,17 @@ impl Log {
             State::Renaming {
                 token: other,
                 since,
-            } if other == token => Some(since),
+                last,
+            } if other == token => Some((since, last)),
             State::Removing(other) if other == token => None,
             _ => return false,
         };
         if let Err(error) = result {
             self.fail_disk(error.clone(), out, events);
-        } else if let Some(since) = renaming {
+        } else if let Some((_, true)) = renaming {
+            self.state = State::Removed;
+            events.extend([LogEvent::Deleted, LogEvent::Removed]);
+        } else if let Some((since, false)) = renaming {
             let path = layout::deleted_dir(&self.dir, self.topic_id);
             self.state = State::Deleted { path, since };
             events.push(LogEvent::Deleted);
@@ -365,7 +386,8 @@ impl Log {
     pub(super) fn fail(&mut self, error: LogError, out: &mut DiskOut, events: &mut Vec<LogEvent>) {
         self.recovery_point = self.recovery_point();
         self.close_files(out);
-        self.state = State::Failed;
+        let foreign = matches!(error, LogError::InconsistentTopicId { .. });
+        self.state = State::Failed { foreign };
         events.push(LogEvent::Failed(error));
     }
 }

@@ -86,10 +86,7 @@ impl Partition {
                 LogEvent::SpaceLow => events.push(PartitionEvent::SpaceLow),
                 LogEvent::SpaceOk => events.push(PartitionEvent::SpaceOk),
                 LogEvent::Closed => self.on_log_closed(out, events),
-                LogEvent::Deleted => {
-                    self.phase = Phase::Over;
-                    events.push(PartitionEvent::Deleted);
-                }
+                LogEvent::Deleted => events.push(PartitionEvent::Deleted),
                 LogEvent::Removed => events.push(PartitionEvent::Removed),
                 LogEvent::Failed(error) => self.fail(error, events),
             }
@@ -118,7 +115,7 @@ impl Partition {
         events: &mut Vec<PartitionEvent>,
     ) {
         self.snapshots = opened.snapshots.into_iter().collect();
-        if matches!(self.phase, Phase::Over) {
+        if matches!(self.phase, Phase::Over | Phase::Deleted) {
             return;
         }
         if rule!(LOSE_PRODUCER_STATE) {
@@ -288,7 +285,7 @@ impl Partition {
                 self.phase = Phase::Closing;
                 self.log.close_clean(out);
             }
-            Phase::Closing | Phase::Over => {}
+            Phase::Closing | Phase::Over | Phase::Deleted => {}
         }
     }
 
@@ -314,7 +311,7 @@ impl Partition {
 
     /// The topic is deleted: renames the directory ([`PartitionEvent::Deleted`]), removes it after the delay ([`PartitionEvent::Removed`]).
     pub fn delete(&mut self, now: Now, out: &mut DiskOut) {
-        self.phase = Phase::Over;
+        self.phase = Phase::Deleted;
         self.log.delete(now, out);
     }
 

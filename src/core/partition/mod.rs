@@ -136,9 +136,12 @@ pub struct Appended {
 /// Why an append was refused. Nothing was written. The API file chooses the error codes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Not open, closing, deleted or failed.
+    /// Not open, closing or failed.
     #[error("the partition's log is not usable")]
     Offline,
+    /// Its topic was deleted.
+    #[error("the topic is deleted")]
+    Deleted,
     /// The disk is full.
     #[error("no space left")]
     NoSpace,
@@ -184,8 +187,10 @@ enum Phase {
     Online,
     /// No more of either.
     Closing,
-    /// Closed, deleted or failed.
+    /// Closed or failed.
     Over,
+    /// Its topic is deleted.
+    Deleted,
 }
 
 /// A partition.
@@ -261,6 +266,9 @@ impl Partition {
         out: &mut DiskOut,
         events: &mut Vec<PartitionEvent>,
     ) -> Result<Appended, AppendError> {
+        if matches!(self.phase, Phase::Deleted) {
+            return Err(AppendError::Deleted);
+        }
         if !self.is_online() {
             return Err(AppendError::Offline);
         }
@@ -347,6 +355,12 @@ impl Partition {
     #[must_use]
     pub fn is_online(&self) -> bool {
         matches!(self.phase, Phase::Online)
+    }
+
+    /// True once it is closed, deleted or failed: nothing more comes of it.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self.phase, Phase::Over | Phase::Deleted)
     }
 
     /// First offset.

@@ -91,11 +91,12 @@ impl Shard {
                     .map_err(|error| (error, partition.log_start()))
             });
             events.extend(mine.into_iter().map(|event| (owner, event)));
-            // Deleted while its records were being checked.
-            result.unwrap_or(Err((AppendError::Offline, Offset::NONE)))
+            // Deleted while its records were being checked, and gone already.
+            result.unwrap_or(Err((AppendError::Deleted, Offset::NONE)))
         });
         let deadline = produce.deadline;
-        let settled = produce.is_settled();
+        // acks=0 promises nothing: its client is owed no more than the order.
+        let settled = produce.is_settled() || produce.is_silent();
         self.waiting.put_back(work, Op::Produce(produce));
         self.sessions.ordered(slot);
         self.touched.insert(slot.conn);
@@ -290,7 +291,7 @@ impl Shard {
             PartitionEvent::SpaceOk => {
                 self.note_space(owner, "space is back: produce goes on", out);
             }
-            PartitionEvent::Closed => self.on_partition_closed(owner),
+            PartitionEvent::Closed => self.on_partition_closed(owner, true),
             PartitionEvent::Deleted => self.on_set_aside(now, owner, out),
             PartitionEvent::Removed => self.table.vacate(owner),
             PartitionEvent::Offline(error) => {
@@ -302,7 +303,7 @@ impl Shard {
                     Self::note(out, Note::Error(format!("partition is offline: {error}")));
                     self.lose(owner, ErrorCode::KafkaStorageError, out);
                     self.on_opened(now, owner, out);
-                    self.on_partition_closed(owner);
+                    self.on_partition_closed(owner, false);
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! 1. Publications are applied one after the other, in order; each is answered with `Applied` when every partition it adds is
-//!    open (or known to be offline) and every one it removes has its directory renamed.
+//!    open (or known to be offline) and every one it removes has its directory renamed, as have strays.
 //! 2. The image that requests see is swapped only then: what Metadata shows can be produced to.
 //! 3. The marker of a clean stop is removed, durably, before the first publication is applied.
 //! 4. At most [`OPENING_MAX`] partitions are being opened at a time.
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Phase, Shard};
-use crate::effect::{DiskOk, DiskOp, DiskResult, Effect, Note};
+use crate::effect::{DiskError, DiskOk, DiskOp, DiskResult, Effect, Note};
 use crate::input::{CoreMsg, Effects};
 use crate::log::{checkpoint, layout};
 use crate::metadata::topic_config::TopicConfigs;
@@ -37,7 +37,8 @@ pub(super) enum Own {
     RecoveryPoints,
     LogStarts,
     Names,
-    Aside,
+    Removed,
+    Stray,
     Checkpoint,
     FinalCheckpoint,
     FinalMarker,
@@ -66,6 +67,8 @@ pub(super) struct Opening {
     queue: VecDeque<(TopicId, PartitionIndex)>,
     under_way: BTreeMap<OwnerId, LeaderEpoch>,
     renaming: BTreeSet<OwnerId>,
+    /// Directories on their way to another name: their own may be needed soon.
+    strays: usize,
     applied_any: bool,
 }
 
@@ -102,6 +105,12 @@ impl Shard {
             .expect("every operation is asked once");
         let ok = match result {
             Ok(ok) => ok,
+            // The old file is still there and shortens the next recovery less; the next period tries again.
+            Err(DiskError::NoSpace(_)) if why == Own::Checkpoint => {
+                self.checkpoints.on_moved();
+                self.checkpoints.on_written();
+                return;
+            }
             Err(error) => {
                 self.halt(
                     format!("the log directory is offline: {why:?}: {error}"),
@@ -121,7 +130,11 @@ impl Shard {
                 self.on_names(ok);
                 self.boot_step(now, out);
             }
-            Own::Aside => {}
+            Own::Removed => {}
+            Own::Stray => {
+                self.opening.strays -= 1;
+                self.finish_publication(now, out);
+            }
             Own::Checkpoint => self.checkpoints.on_written(),
             Own::FinalCheckpoint | Own::FinalMarker => self.on_final_write(why, out),
         }
@@ -159,7 +172,7 @@ impl Shard {
                     DiskOp::Remove {
                         path: entry.name.into(),
                     },
-                    Own::Aside,
+                    Own::Removed,
                 );
             } else if layout::parse_partition_dir(&entry.name)
                 .is_some_and(|name| &*name.topic != CLUSTER_METADATA_TOPIC)
@@ -191,6 +204,14 @@ impl Shard {
             offset,
         });
         self.next_publication(now, out);
+    }
+
+    /// The shard stops: no partition is opened any more. False if the first publication was not applied, so that some may
+    /// never have been recovered.
+    pub(super) fn open_no_more(&mut self) -> bool {
+        self.opening.waiting.clear();
+        self.opening.queue.clear();
+        self.opening.applied_any
     }
 
     fn next_publication(&mut self, now: Now, out: &mut Effects) {
@@ -354,6 +375,7 @@ impl Shard {
         if !opening.queue.is_empty()
             || !opening.under_way.is_empty()
             || !opening.renaming.is_empty()
+            || opening.strays > 0
         {
             return;
         }
@@ -417,8 +439,9 @@ impl Shard {
                     from: name.into(),
                     to,
                 },
-                Own::Aside,
+                Own::Stray,
             );
+            self.opening.strays += 1;
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Order (each step waits for the one before): no request is taken in; produces under way become durable and are answered; parked
 //! fetches are answered with what is there; partitions close; checkpoints are written; the marker is written last and only if
-//! every partition closed well; ctl is told.
+//! every partition closed well; ctl is told. A stop before the first publication was applied writes nothing: what was not
+//! recovered is found by the next start.
 
 use super::open::Own;
 use super::{Phase, Shard};
@@ -18,8 +19,10 @@ pub(super) enum Stopping {
     #[default]
     No,
     Draining,
-    Closing(BTreeSet<OwnerId>),
-    Checkpoints(usize),
+    /// Partitions that are not closed yet, and whether all others closed well.
+    Closing(BTreeSet<OwnerId>, bool),
+    /// Files that are not written yet, and whether the marker follows.
+    Checkpoints(usize, bool),
     Marker,
 }
 
@@ -31,6 +34,14 @@ impl Shard {
         self.phase = Phase::Stopping;
         self.stopping = Stopping::Draining;
         self.sessions.quiesce();
+        if !self.open_no_more() {
+            Self::note(
+                out,
+                Note::Warn("stopped before recovery was complete: the next start recovers".into()),
+            );
+            self.end(out);
+            return;
+        }
         self.dirty.extend(self.waiting.parked.all());
         Self::note(
             out,
@@ -48,38 +59,43 @@ impl Shard {
         if self.stopping == Stopping::Draining && !self.waiting.any_produce() {
             self.close_partitions(out);
         }
-        if self.stopping == Stopping::Closing(BTreeSet::new()) {
-            self.write_final_checkpoints(out);
+        if let Stopping::Closing(left, all_well) = &self.stopping
+            && left.is_empty()
+        {
+            let all_well = *all_well;
+            self.write_final_checkpoints(all_well, out);
         }
     }
 
     fn close_partitions(&mut self, out: &mut Effects) {
         let mut left = BTreeSet::new();
-        for owner in self.table.owners() {
-            let closing = self.with_tenant(owner, out, |partition, disk| {
-                let online = partition.is_online();
-                if online {
-                    partition.close_clean(disk);
-                }
-                online
+        let mut all_well = true;
+        let partitions: Vec<OwnerId> = self.table.iter().map(|(_, _, owner)| owner).collect();
+        for owner in partitions {
+            let lost = self.with_tenant(owner, out, |partition, disk| {
+                partition.close_clean(disk);
+                partition.is_lost()
             });
-            if closing == Some(true) {
+            if lost == Some(true) {
+                all_well = false;
+            } else {
                 left.insert(owner);
             }
         }
-        self.stopping = Stopping::Closing(left);
+        self.stopping = Stopping::Closing(left, all_well);
     }
 
-    /// A partition's files are closed.
-    pub(super) fn on_partition_closed(&mut self, owner: OwnerId) {
-        if let Stopping::Closing(left) = &mut self.stopping {
+    /// A partition's files are closed, or it was lost.
+    pub(super) fn on_partition_closed(&mut self, owner: OwnerId, well: bool) {
+        if let Stopping::Closing(left, all_well) = &mut self.stopping {
             left.remove(&owner);
+            *all_well &= well;
         }
     }
 
-    fn write_final_checkpoints(&mut self, out: &mut Effects) {
+    fn write_final_checkpoints(&mut self, all_well: bool, out: &mut Effects) {
         let files = self.checkpoint_files();
-        self.stopping = Stopping::Checkpoints(files.len());
+        self.stopping = Stopping::Checkpoints(files.len(), all_well);
         for (path, bytes) in files {
             self.ask(
                 DiskOp::WriteFile {
@@ -94,26 +110,35 @@ impl Shard {
 
     pub(super) fn on_final_write(&mut self, why: Own, out: &mut Effects) {
         match (&mut self.stopping, why) {
-            (Stopping::Checkpoints(left), Own::FinalCheckpoint) => {
+            (Stopping::Checkpoints(left, all_well), Own::FinalCheckpoint) => {
                 *left -= 1;
-                if *left == 0 {
-                    self.stopping = Stopping::Marker;
-                    let path = layout::CLEAN_SHUTDOWN.into();
-                    let bytes = checkpoint::encode_clean_shutdown(self.broker_epoch());
-                    self.ask(DiskOp::WriteFile { path, bytes }, Own::FinalMarker);
-                    self.drain_own(out);
+                if *left > 0 {
+                    return;
                 }
+                if !*all_well {
+                    let text = "a partition is offline: the stop is not marked as clean";
+                    Self::note(out, Note::Warn(text.to_string()));
+                    self.end(out);
+                    return;
+                }
+                self.stopping = Stopping::Marker;
+                let path = layout::CLEAN_SHUTDOWN.into();
+                let bytes = checkpoint::encode_clean_shutdown(self.broker_epoch());
+                self.ask(DiskOp::WriteFile { path, bytes }, Own::FinalMarker);
+                self.drain_own(out);
             }
-            (Stopping::Marker, Own::FinalMarker) => {
-                self.phase = Phase::Over;
-                out.push(Effect::Mesh {
-                    core: self.config.ctl,
-                    msg: CoreMsg::Stopped,
-                });
-                out.push(Effect::Stopped);
-            }
+            (Stopping::Marker, Own::FinalMarker) => self.end(out),
             (state, why) => unreachable!("{why:?} while {state:?}"),
         }
+    }
+
+    fn end(&mut self, out: &mut Effects) {
+        self.phase = Phase::Over;
+        out.push(Effect::Mesh {
+            core: self.config.ctl,
+            msg: CoreMsg::Stopped,
+        });
+        out.push(Effect::Stopped);
     }
 
     fn broker_epoch(&self) -> i64 {

@@ -30,6 +30,8 @@ pub const HOT_TAIL_BYTES_EACH_MAX: u64 = 8 * 1024 * 1024;
 pub const AUTO_CREATES_MAX: usize = 1000;
 /// Produce requests of one connection that may be appended and unanswered.
 pub const PRODUCE_IN_FLIGHT_PER_CONN_MAX: usize = 128;
+/// Shortest time that a produce has to become durable, whatever its request says.
+pub const PRODUCE_WAIT_MS_MIN: u64 = 1000;
 /// Fetches parked per shard; one more is answered at once.
 pub const PARKED_FETCHES_MAX: usize = 100_000;
 /// Partitions a single metadata change may create (Kafka: 10,000 in one request).

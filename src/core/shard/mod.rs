@@ -21,6 +21,9 @@ mod open;
 mod stop;
 mod waiting;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 

@@ -1,0 +1,149 @@
+//! Idempotent producers: duplicates, gaps, epochs, restarts.
+
+use super::check;
+
+#[test]
+fn rule_2_8_a_duplicate_has_its_first_offset_and_time() {
+    check(
+        "
+        create t
+        A produce t-0:a,b@9 pid=5 seq=0
+        > A t-0 at 0
+        A produce t-0:c pid=5 seq=2
+        > A t-0 at 2
+        A produce t-0:a,b@9 pid=5 seq=0
+        > A t-0 at 0 time 1700000000000
+        A produce t-0:c pid=5 seq=2
+        > A t-0 at 2 time 1700000000000
+        A produce t-0:q pid=5 seq=1
+        > A t-0 error 45 start 0 (sequence 1 of producer 5 does not follow Some(2))
+        A produce t-0:q pid=5 seq=5
+        > A t-0 error 45 start 0 (sequence 5 of producer 5 does not follow Some(2))
+        A fetch t-0@0
+        > A t-0 [0:a b 2:c] hw 3
+        ",
+    );
+}
+
+#[test]
+fn rule_2_8_five_batches_are_remembered() {
+    check(
+        "
+        create t
+        A produce t-0:a pid=5 seq=0
+        > A t-0 at 0
+        A produce t-0:b pid=5 seq=1
+        > A t-0 at 1
+        A produce t-0:c pid=5 seq=2
+        > A t-0 at 2
+        A produce t-0:d pid=5 seq=3
+        > A t-0 at 3
+        A produce t-0:e pid=5 seq=4
+        > A t-0 at 4
+        A produce t-0:a pid=5 seq=0
+        > A t-0 at 0 time 1700000000000
+        A produce t-0:f pid=5 seq=5
+        > A t-0 at 5
+        A produce t-0:a pid=5 seq=0
+        > A t-0 error 45 start 0 (sequence 0 of producer 5 does not follow Some(5))
+        A produce t-0:b pid=5 seq=1
+        > A t-0 at 1 time 1700000000000
+        ",
+    );
+}
+
+#[test]
+fn an_old_epoch_is_47_and_a_new_one_starts_at_0() {
+    check(
+        "
+        create t
+        A produce t-0:a pid=5 seq=7
+        > A t-0 at 0
+        A produce t-0:a pid=6 epoch=3 seq=0
+        > A t-0 at 1
+        A produce t-0:a pid=6 epoch=2 seq=1
+        > A t-0 error 47 start 0 (epoch 2 of producer 6 is older than 3)
+        A produce t-0:a pid=6 epoch=4 seq=1
+        > A t-0 error 45 start 0 (sequence 1 of producer 6 does not follow Some(0))
+        A produce t-0:a pid=6 epoch=4 seq=0
+        > A t-0 at 2
+        ",
+    );
+}
+
+#[test]
+fn a_duplicate_waits_for_the_write_of_the_first() {
+    check(
+        "
+        create t
+        hold write
+        A produce t-0:a pid=5 seq=0
+        B produce t-0:a pid=5 seq=0
+        release
+        > A t-0 at 0
+        > B t-0 at 0 time 1700000000000
+        ",
+    );
+}
+
+#[test]
+fn each_partition_knows_its_producers() {
+    check(
+        "
+        create t 2
+        A produce t-0:a t-1:a pid=5 seq=0
+        > A t-0 at 0
+        > A t-1 at 0
+        A produce t-0:a t-1:a pid=5 seq=0
+        > A t-0 at 0 time 1700000000000
+        > A t-1 at 0 time 1700000000000
+        ",
+    );
+}
+
+#[test]
+fn a_clean_restart_keeps_producers() {
+    check(
+        "
+        create t
+        A produce t-0:a pid=5 seq=0
+        > A t-0 at 0
+        A produce t-0:b pid=5 seq=1
+        > A t-0 at 1
+        stop
+        > stopped
+        kill
+        boot
+        first
+        > ready
+        A produce t-0:b pid=5 seq=1
+        > A t-0 at 1 time 1700000000000
+        A produce t-0:d pid=5 seq=3
+        > A t-0 error 45 start 0 (sequence 3 of producer 5 does not follow Some(1))
+        A produce t-0:c pid=5 seq=2
+        > A t-0 at 2
+        ",
+    );
+}
+
+#[test]
+fn a_kill_keeps_producers() {
+    check(
+        "
+        create t
+        A produce t-0:a pid=5 seq=0
+        > A t-0 at 0
+        A produce t-0:b pid=5 seq=1
+        > A t-0 at 1
+        kill
+        boot
+        first
+        epoch t 1
+        > ready
+        A produce t-0:b pid=5 seq=1
+        > A t-0 at 1 time 1700000000000
+        A produce t-0:c pid=5 seq=2
+        > A t-0 at 2
+        ",
+    );
+}

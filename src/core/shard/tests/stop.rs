@@ -1,0 +1,193 @@
+//! The orderly stop.
+
+use super::{check, check_from_nothing};
+
+#[test]
+fn the_order_of_a_stop() {
+    check(
+        "
+        create t 2
+        show disk ctl
+        hold write
+        A produce t-0:a
+        > put t-0/leader-epoch-checkpoint
+        B fetch t-1@0 wait=60000
+        stop
+        > B t-1 [] hw 0
+        C produce t-0:b
+        release
+        > A t-0 at 0
+        > put t-0/00000000000000000000.index
+        > put t-1/00000000000000000000.index
+        > put t-0/00000000000000000000.timeindex
+        > put t-1/00000000000000000000.timeindex
+        > put t-1/leader-epoch-checkpoint
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
+        > put .kafka_cleanshutdown
+        > told ctl
+        > stopped
+        ",
+    );
+}
+
+#[test]
+fn the_marker_waits_for_every_partition() {
+    check(
+        "
+        create t
+        A produce t-0:a
+        > A t-0 at 0
+        show disk ctl
+        hold truncate
+        stop
+        release
+        > put t-0/00000000000000000000.index
+        > put t-0/00000000000000000000.timeindex
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
+        > put .kafka_cleanshutdown
+        > told ctl
+        > stopped
+        ls
+        > .kafka_cleanshutdown
+        > log-start-offset-checkpoint
+        > recovery-point-offset-checkpoint
+        > replication-offset-checkpoint
+        > t-0/
+        > t-0/00000000000000000000.index
+        > t-0/00000000000000000000.log
+        > t-0/00000000000000000000.timeindex
+        > t-0/leader-epoch-checkpoint
+        > t-0/partition.metadata
+        ",
+    );
+}
+
+#[test]
+fn a_stop_during_recovery_leaves_no_marker() {
+    check_from_nothing(
+        "
+        boot
+        first
+        > ready
+        create t
+        A produce t-0:a
+        > A t-0 at 0
+        kill
+        hold read open
+        boot
+        first
+        show disk ctl
+        stop
+        > note: stopped before recovery was complete: the next start recovers
+        > told ctl
+        > stopped
+        release
+        ls
+        > t-0/
+        > t-0/00000000000000000000.log
+        > t-0/leader-epoch-checkpoint
+        > t-0/partition.metadata
+        ",
+    );
+}
+
+#[test]
+fn a_stop_before_the_first_look_leaves_no_marker() {
+    check_from_nothing(
+        "
+        boot
+        first
+        > ready
+        create t
+        A produce t-0:a
+        > A t-0 at 0
+        kill
+        show disk ctl
+        hold all
+        boot
+        stop
+        > note: stopped before recovery was complete: the next start recovers
+        > told ctl
+        > stopped
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
+        release
+        first
+        ",
+    );
+}
+
+#[test]
+fn partitions_being_created_are_closed_too() {
+    check(
+        "
+        create t 2
+        hold open
+        create u 3
+        show disk ctl
+        stop
+        > put t-0/00000000000000000000.index
+        > put t-1/00000000000000000000.index
+        > put t-0/00000000000000000000.timeindex
+        > put t-1/00000000000000000000.timeindex
+        > put t-0/leader-epoch-checkpoint
+        > put t-1/leader-epoch-checkpoint
+        release
+        > applied 3
+        > put u-0/00000000000000000000.index
+        > put u-1/00000000000000000000.index
+        > put u-2/00000000000000000000.index
+        > put u-0/00000000000000000000.timeindex
+        > put u-1/00000000000000000000.timeindex
+        > put u-2/00000000000000000000.timeindex
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
+        > put .kafka_cleanshutdown
+        > told ctl
+        > stopped
+        ",
+    );
+}
+
+#[test]
+fn an_offline_partition_means_no_marker() {
+    check_from_nothing(
+        "
+        boot
+        first
+        > ready
+        create t
+        A produce t-0:a
+        > A t-0 at 0
+        stop
+        > stopped
+        kill
+        plant t-0/partition.metadata
+        boot
+        first
+        > note: partition is offline: t-0/partition.metadata: version is not 0
+        > ready
+        show ctl
+        stop
+        > note: a partition is offline: the stop is not marked as clean
+        > told ctl
+        > stopped
+        ls
+        > log-start-offset-checkpoint
+        > recovery-point-offset-checkpoint
+        > replication-offset-checkpoint
+        > t-0/
+        > t-0/00000000000000000000.index
+        > t-0/00000000000000000000.log
+        > t-0/00000000000000000000.timeindex
+        > t-0/leader-epoch-checkpoint
+        > t-0/partition.metadata
+        ",
+    );
+}

@@ -5,6 +5,7 @@
 //! Source: Kafka's `DumpLogSegments`, whose checks these are.
 
 mod index;
+mod producers;
 mod segment;
 mod small;
 
@@ -127,6 +128,10 @@ fn file(dump: &mut Dump<'_>, path: &Path) -> Result<(), CliError> {
             kind: Kind::TimeIndex,
             ..
         } => index::dump_times(dump, path, base),
+        Name::Segment {
+            kind: Kind::Snapshot,
+            ..
+        } => producers::dump(dump, path),
         _ if name.ends_with(".checkpoint") => segment::dump(dump, path, None),
         _ => small::dump(dump, path, name),
     }

@@ -35,6 +35,19 @@ fn partition() -> TempDir {
     fs::write(name("log"), log).expect("written");
     fs::write(name("index"), index).expect("written");
     fs::write(name("timeindex"), times).expect("written");
+    let mut producers = 1u32.to_be_bytes().to_vec();
+    producers.extend_from_slice(&7i64.to_be_bytes());
+    producers.extend_from_slice(&0i16.to_be_bytes());
+    producers.extend_from_slice(&1i32.to_be_bytes());
+    producers.extend_from_slice(&1i64.to_be_bytes());
+    producers.extend_from_slice(&1i32.to_be_bytes());
+    producers.extend_from_slice(&1005i64.to_be_bytes());
+    producers.extend_from_slice(&(-1i32).to_be_bytes());
+    producers.extend_from_slice(&(-1i64).to_be_bytes());
+    let crc = crc32c::crc32c(&producers).to_be_bytes();
+    let snapshot = [&1i16.to_be_bytes()[..], &crc, &producers].concat();
+    let snapshot_name = dir.path().join(format!("{:020}.snapshot", 3));
+    fs::write(snapshot_name, snapshot).expect("written");
     fs::write(dir.path().join("leader-epoch-checkpoint"), "0\n1\n0 0\n").expect("written");
     dir
 }
@@ -67,6 +80,7 @@ fn a_whole_partition_has_no_problems() {
         "offset 0, time 1000, key k, value one, header h=x",
         "offset 2, time 1010, key null, value null",
         "time 1005 offset 1",
+        "producer 7 epoch 0, last sequence 1 at offset 1 (2 records)",
     ] {
         assert!(text.contains(says), "{says}: {text}");
     }

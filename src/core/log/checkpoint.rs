@@ -76,8 +76,12 @@ pub fn decode_epochs(bytes: &[u8]) -> Result<Vec<EpochStart>, BadFile> {
     Ok(epochs)
 }
 
-/// The lines after version and count, if they are as many as the count says.
+/// The lines after version and count, if they are as many as the count says. None at all where Kafka has made the file and
+/// not written it yet.
 fn counted_lines(bytes: &[u8]) -> Result<Vec<&str>, BadFile> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| BadFile("not UTF-8"))?;
     let mut lines = text.lines();
     match lines.next().map(str::parse::<i32>) {

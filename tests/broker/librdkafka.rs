@@ -77,11 +77,21 @@ pub fn produce(
     reports.clone()
 }
 
+/// A consumer that is told what to read. The library wants a group all the same, and closes only after
+/// that group's session time when no broker coordinates it: so that time is short.
+pub fn consumer(address: SocketAddr) -> BaseConsumer {
+    let settings = [
+        ("group.id", "unused"),
+        ("session.timeout.ms", "500"),
+        ("heartbeat.interval.ms", "100"),
+        ("check.crcs", "true"),
+    ];
+    config(address, &settings).create().unwrap()
+}
+
 /// Reads `count` records from the beginning of the given partitions.
 pub fn consume(address: SocketAddr, topic: &str, partitions: i32, count: usize) -> Vec<Read> {
-    let consumer: BaseConsumer = config(address, &[("group.id", "unused"), ("check.crcs", "true")])
-        .create()
-        .unwrap();
+    let consumer = consumer(address);
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         list.add_partition_offset(topic, partition, Offset::Beginning)

@@ -121,10 +121,7 @@ fn watermarks_are_what_was_written() {
     create_topic(broker.address(), &name, 1, &[]).unwrap();
     let sent: Vec<_> = (0..40).map(|i| (format!("{i}"), vec![1])).collect();
     produce(broker.address(), &[], &name, &sent);
-    let consumer: rdkafka::consumer::BaseConsumer =
-        librdkafka::config(broker.address(), &[("group.id", "unused")])
-            .create()
-            .unwrap();
+    let consumer = librdkafka::consumer(broker.address());
     let found = consumer.fetch_watermarks(&name, 0, Duration::from_secs(10));
     assert_eq!(found.unwrap(), (0, 40));
 }

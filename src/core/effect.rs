@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! 1. Effects are executed in the order given. An immediate one (no completion) is done before the next is looked at;
-//!    one with a token completes by exactly one `Input::Disk` with that token, in any order among others.
+//!    one with a token completes by exactly one `Input::Disk` with that token, in any order among others. Those that carry
+//!    a path take effect in the order given: what was begun in a directory does not land in its successor of the same name.
 //! 2. A reply is emitted only after the core has seen what it waits for: the edge holds nothing back and adds nothing.
 //! 3. Paths are relative to a log directory and come from `log/layout.rs` and `metadata/layout.rs` only.
 //! 4. The edge never compares offsets, epochs or sequence numbers; it moves bytes to where it is told.

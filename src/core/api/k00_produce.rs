@@ -11,6 +11,8 @@
 //! every record), *append* (at once for all partitions; the order is fixed then and the connection's next request may
 //! come), *wait* (for the high watermark of each partition, which is what the durability promise moves).
 //!
+//! acks=0 waits for nothing, and no request has less than a second to become durable: Kafka with one replica never waits.
+//!
 //! Deliberately absent: transactional records (InitProducerId grants no transactional id, so that none can be valid),
 //! authorization, quotas.
 //! Source: `ReplicaManager.appendRecords`, `KafkaApis.handleProduceRequest`, `ProduceRequest.validateRecords`.

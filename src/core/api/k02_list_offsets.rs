@@ -130,8 +130,8 @@ impl ListOffsets {
         }
     }
 
-    /// A batch that was asked for is there; `None`: it could not be read.
-    pub fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Option<&Bytes>) {
+    /// A batch that was asked for is there, or why it is not.
+    pub fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Result<&Bytes, ErrorCode>) {
         for plan in self.topics.iter_mut().flat_map(|(_, plans)| plans) {
             if let State::Reading(at, id, query) = plan.state
                 && (at, id) == (owner, read)
@@ -236,11 +236,14 @@ impl PartitionPlan {
         }
     }
 
-    fn on_read(&mut self, owner: OwnerId, query: TimeQuery, batch: Option<&Bytes>) {
+    fn on_read(&mut self, owner: OwnerId, query: TimeQuery, batch: Result<&Bytes, ErrorCode>) {
         self.state = State::Done;
-        let Some(batch) = batch else {
-            self.reply.error_code = ErrorCode::KafkaStorageError.code();
-            return;
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.reply.error_code = error.code();
+                return;
+            }
         };
         if batch.is_empty() {
             return;

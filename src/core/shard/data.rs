@@ -283,7 +283,8 @@ impl Shard {
                 self.on_scan(owner, scan, result.is_err());
             }
             PartitionEvent::ReadDone { read, result } => {
-                self.on_read(owner, read, result.as_ref().ok());
+                let batch = result.as_ref().map_err(|_| ErrorCode::KafkaStorageError);
+                self.on_read(owner, read, batch);
             }
             PartitionEvent::SpaceLow => {
                 self.note_space(owner, "no space left: produce is refused", out);
@@ -335,7 +336,7 @@ impl Shard {
         for what in self.waiting.owed_by(owner) {
             match what {
                 Awaited::Scan(scan) => self.on_scan(owner, scan, true),
-                Awaited::Read(read) => self.on_read(owner, read, None),
+                Awaited::Read(read) => self.on_read(owner, read, Err(error)),
             }
         }
     }
@@ -366,7 +367,7 @@ impl Shard {
     }
 
     /// A batch for a search by time is there.
-    fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Option<&Bytes>) {
+    fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Result<&Bytes, ErrorCode>) {
         for (work, last) in self.waiting.done(owner, Awaited::Read(read)) {
             if let Some(Op::ListOffsets(_, list)) =
                 self.waiting.get_mut(work).and_then(|open| open.op.as_mut())

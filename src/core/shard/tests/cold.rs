@@ -173,11 +173,64 @@ fn checklist_24_the_next_segment_is_written_first() {
         B fetch t-0@0 wait=50000
         release newest
         release
-        > B t-0 [0:x*1000000] hw 2 from file
         > A t-0 at 0
         > A t-0 at 1
+        > B t-0 [0:x*1000000] hw 2 from file
         B fetch t-0@1
         > B t-0 [1:y*500000] hw 2 from file
+        ",
+    );
+}
+
+#[test]
+fn what_waits_for_a_search_is_told_of_the_deletion() {
+    check(
+        "
+        create t
+        A produce t-0:a
+        > A t-0 at 0
+        stop
+        > stopped
+        kill
+        boot
+        first
+        > ready
+        hold read
+        A fetch t-0@0 wait=500
+        B list t-0@0
+        C fetch t-0@0
+        C gone
+        delete t
+        > A t-0 error 3
+        > B t-0 error 3
+        release
+        A versions
+        > A versions: error 0, 12 keys
+        ",
+    );
+}
+
+#[test]
+fn one_unreadable_partition_does_not_hide_the_other() {
+    check(
+        "
+        create t 2
+        A produce t-0:a t-1:b
+        > A t-0 at 0
+        > A t-1 at 0
+        stop
+        > stopped
+        kill
+        boot
+        first
+        > ready
+        hold read
+        A fetch t-0@0 t-1@0 wait=1000
+        fail
+        > note: t-0: EIO
+        release
+        > A t-0 error 56
+        > A t-1 [0:b] hw 1
         ",
     );
 }

@@ -19,6 +19,8 @@ pub(super) struct InFlight {
     pub(super) op: DiskOp,
     /// What a write found in memory when it was asked for.
     image: Vec<u8>,
+    /// Operations on names take effect in the order given; only their completion can wait.
+    done: Option<DiskResult>,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +85,14 @@ impl Disk {
             }
             _ => {}
         }
-        self.in_flight.push_back(InFlight { token, op, image });
+        let by_name = file_of(&op).is_none();
+        let done = by_name.then(|| self.execute(&op, &[]));
+        self.in_flight.push_back(InFlight {
+            token,
+            op,
+            image,
+            done,
+        });
     }
 
     fn append(&mut self, file: FileId, position: u64, parts: &[Bytes]) {
@@ -112,11 +121,12 @@ impl Disk {
 
     /// Completes the operation at this place among those in flight.
     pub(super) fn complete(&mut self, place: usize) -> (Token, DiskResult) {
-        let InFlight { token, op, image } = self.in_flight.remove(place).expect("in flight");
-        (token, self.execute(&op, &image))
+        let one = self.in_flight.remove(place).expect("in flight");
+        let result = (one.done).unwrap_or_else(|| self.execute(&one.op, &one.image));
+        (one.token, result)
     }
 
-    /// Fails it, without effect.
+    /// Fails it instead.
     pub(super) fn fail(&mut self, place: usize, error: DiskError) -> (Token, DiskResult) {
         let InFlight { token, .. } = self.in_flight.remove(place).expect("in flight");
         (token, Err(error))

@@ -268,3 +268,66 @@ fn what_is_unwritten_is_bounded_and_goes_on_in_order() {
         ",
     );
 }
+
+#[test]
+fn a_new_epoch_begins_behind_what_is_unwritten() {
+    check(
+        "
+        create t
+        hold write
+        A produce t-0:a
+        epoch t 4
+        B produce t-0:b
+        release
+        > A t-0 at 0
+        > B t-0 at 1
+        A epochs t-0@0 t-0@4
+        > A t-0 epoch 0 ends 1
+        > A t-0 epoch 4 ends 2
+        A list t-0@0 t-0@-3
+        > A t-0 error 42
+        > A t-0 error 42
+        ",
+    );
+}
+
+#[test]
+fn a_write_in_flight_ends_in_the_deleted_directory() {
+    check(
+        "
+        create t
+        hold write
+        A produce t-0:x*100000
+        delete t
+        > A t-0 error 3 start -1
+        create t
+        release
+        A produce t-0:a
+        > A t-0 at 0
+        A fetch t-0@0
+        > A t-0 [0:a] hw 1
+        wait 70000
+        A fetch t-0@0
+        > A t-0 [0:a] hw 1
+        ",
+    );
+}
+
+#[test]
+fn a_segment_being_created_ends_in_the_deleted_directory() {
+    check(
+        "
+        create t 1 segment.bytes=1048576
+        A produce t-0:x*1000000
+        > A t-0 at 0
+        hold open
+        A produce t-0:y*500000
+        delete t
+        > A t-0 error 3 start -1
+        release
+        create t
+        A produce t-0:a
+        > A t-0 at 0
+        ",
+    );
+}

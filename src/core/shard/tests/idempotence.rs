@@ -1,6 +1,6 @@
 //! Idempotent producers: duplicates, gaps, epochs, restarts.
 
-use super::check;
+use super::{check, check_from_nothing};
 
 #[test]
 fn rule_2_8_a_duplicate_has_its_first_offset_and_time() {
@@ -144,6 +144,64 @@ fn a_kill_keeps_producers() {
         > A t-0 at 1 time 1700000000000
         A produce t-0:c pid=5 seq=2
         > A t-0 at 2
+        ",
+    );
+}
+
+#[test]
+fn a_retry_after_a_time_out_is_not_written_twice() {
+    check(
+        "
+        create t
+        A produce t-0:a pid=5 seq=0
+        > A t-0 at 0
+        hold write
+        A produce t-0:b pid=5 seq=1 timeout=1000
+        wait 1000
+        > A t-0 error 7 start -1
+        A produce t-0:b pid=5 seq=1 timeout=9000
+        release
+        > A t-0 at 1 time 1700000000000
+        ",
+    );
+}
+
+#[test]
+fn two_clean_restarts_keep_producers() {
+    check_from_nothing(
+        "
+        boot
+        first
+        > ready
+        create t 3
+        A produce t-0:a t-1:b t-2:c pid=9 seq=0
+        > A t-0 at 0
+        > A t-1 at 0
+        > A t-2 at 0
+        stop
+        > stopped
+        kill
+        boot
+        first
+        > ready
+        stop
+        > stopped
+        kill
+        boot
+        first
+        > ready
+        A produce t-0:a t-1:b t-2:c pid=9 seq=0
+        > A t-0 at 0 time 1700000000000
+        > A t-1 at 0 time 1700000000000
+        > A t-2 at 0 time 1700000000000
+        A produce t-0:a t-1:b t-2:c pid=9 seq=1
+        > A t-0 at 1
+        > A t-1 at 1
+        > A t-2 at 1
+        A fetch t-0@0 t-1@0 t-2@0
+        > A t-0 [0:a 1:a] hw 2
+        > A t-1 [0:b 1:b] hw 2
+        > A t-2 [0:c 1:c] hw 2
         ",
     );
 }

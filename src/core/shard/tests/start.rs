@@ -274,3 +274,117 @@ fn a_directory_of_another_topic_is_set_aside() {
         ",
     );
 }
+
+#[test]
+fn more_partitions_than_are_opened_at_a_time() {
+    check(
+        "
+        create t 100
+        A produce t-99:a
+        > A t-99 at 0
+        stop
+        > stopped
+        kill
+        boot
+        first
+        > ready
+        A fetch t-99@0
+        > A t-99 [0:a] hw 1
+        delete t
+        A fetch t-99@0
+        > A t-99 error 3
+        ",
+    );
+}
+
+#[test]
+fn a_kill_while_a_segment_is_finished() {
+    check(
+        "
+        create t 1 segment.bytes=1048576
+        A produce t-0:x*1000000
+        > A t-0 at 0
+        hold truncate flush
+        A produce t-0:y*500000 pid=5 seq=0
+        > A t-0 at 1
+        kill
+        boot
+        first
+        epoch t 1
+        > ready
+        A produce t-0:y*500000 pid=5 seq=0
+        > A t-0 at 1 time 1700000000000
+        A fetch t-0@0
+        > A t-0 [0:x*1000000] hw 2 from file
+        A fetch t-0@1
+        > A t-0 [1:y*500000] hw 2 from file
+        A produce t-0:z*600000
+        > A t-0 at 2
+        A fetch t-0@2
+        > A t-0 [2:z*600000] hw 3 from file
+        stop
+        > stopped
+        kill
+        boot
+        first
+        > ready
+        A fetch t-0@0 max=1
+        > A t-0 [0:x*1000000] hw 3 from file
+        A fetch t-0@1 max=1
+        > A t-0 [1:y*500000] hw 3 from file
+        A fetch t-0@2 max=1
+        > A t-0 [2:z*600000] hw 3 from file
+        ",
+    );
+}
+
+#[test]
+fn a_kill_while_a_segment_is_created() {
+    check(
+        "
+        create t 1 segment.bytes=1048576
+        A produce t-0:x*1000000
+        > A t-0 at 0
+        hold open
+        A produce t-0:y*500000
+        kill
+        boot
+        first
+        epoch t 1
+        > ready
+        A fetch t-0@0
+        > A t-0 [0:x*1000000] hw 1 from file
+        A fetch t-0@1
+        > A t-0 [] hw 1
+        A produce t-0:y*500000
+        > A t-0 at 1
+        ",
+    );
+}
+
+#[test]
+fn a_topic_waits_until_a_stray_has_left_its_name() {
+    check_from_nothing(
+        "
+        plant t-0/x
+        hold rename
+        boot
+        first
+        > note: t-0 is not in the metadata: renamed to t-0.abababababababababababababababab-stray; remove it by hand
+        create t
+        A produce t-0:a
+        > A t-0 error 3 start -1
+        release
+        > ready
+        A produce t-0:b
+        > A t-0 at 0
+        ls
+        > t-0.abababababababababababababababab-stray/
+        > t-0.abababababababababababababababab-stray/x
+        > t-0/
+        > t-0/00000000000000000000.log
+        > t-0/leader-epoch-checkpoint
+        > t-0/partition.metadata
+        ",
+    );
+}

@@ -191,3 +191,32 @@ fn an_offline_partition_means_no_marker() {
         ",
     );
 }
+
+#[test]
+fn a_check_under_way_is_finished() {
+    check(
+        "
+        create t
+        hold again
+        A produce t-0:bomb codec=gzip
+        stop
+        release
+        > A t-0 at 0
+        > stopped
+        ",
+    );
+}
+
+#[test]
+fn a_second_stop_changes_nothing() {
+    check(
+        "
+        create t
+        hold truncate
+        stop
+        stop
+        release
+        > stopped
+        ",
+    );
+}

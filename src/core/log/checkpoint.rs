@@ -164,9 +164,10 @@ mod tests {
         assert_eq!(&text[..], b"0\n2\na 0 7\nb-c 12 0\n");
         assert_eq!(decode_offsets(&text), Ok(offsets));
         assert_eq!(decode_offsets(b"0\n0\n"), Ok(BTreeMap::new()));
+        // Made by Kafka and not written yet.
+        assert_eq!(decode_offsets(b""), Ok(BTreeMap::new()));
         for bad in [
-            &b""[..],
-            b"0",
+            &b"0"[..],
             b"1\n0\n",
             b"0\n2\na 0 7\n",
             b"0\n1\na 0 7\nb 0 8\n",

@@ -241,7 +241,12 @@ impl Consumer {
                     self.next.remove(&place);
                     continue;
                 }
-                ErrorCode::KafkaStorageError if self.verify.is_none() => continue,
+                // The log directory failed, or the node is stopping.
+                ErrorCode::KafkaStorageError | ErrorCode::NotLeaderOrFollower
+                    if self.verify.is_none() =>
+                {
+                    continue;
+                }
                 code => return Err(format!("{place:?}: fetch from {}: {code:?}", want.offset)),
             }
             let high_watermark = answer.high_watermark;
@@ -302,7 +307,7 @@ fn on_offset(
     let answer = answer.ok_or_else(|| format!("{place:?}: no answer to an offset request"))?;
     match ErrorCode::from_code(answer.error_code) {
         ErrorCode::None => {}
-        ErrorCode::KafkaStorageError => return Ok(()),
+        ErrorCode::KafkaStorageError | ErrorCode::NotLeaderOrFollower => return Ok(()),
         code => return Err(format!("{place:?}: offset for {timestamp}: {code:?}")),
     }
     if timestamp == LATEST {

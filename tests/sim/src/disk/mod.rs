@@ -256,7 +256,7 @@ impl Disk {
                 inode.power_cut(&mut self.rng);
             }
         }
-        let named: Vec<u64> = self.names.files().map(|(_, inode)| inode).collect();
+        let named = self.names.inodes();
         self.inodes.retain(|number, _| named.contains(number));
     }
 

@@ -5,7 +5,7 @@
 //!    tree is that of some moment since the last flush of a directory.
 //! 2. A flush of any directory makes all changes before it stable, as a commit of the file system's journal does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onrush_core::effect::DirEntry;
 
@@ -105,6 +105,21 @@ impl Names {
             .collect();
         found.reverse();
         found
+    }
+
+    /// The inodes that a name stands for, or may stand for after a power cut.
+    #[must_use]
+    pub fn inodes(&self) -> BTreeSet<u64> {
+        let put = self.pending.iter().filter_map(|change| match change {
+            Change::Put(_, node) => Some(node),
+            Change::Remove(_) | Change::Move(..) => None,
+        });
+        let all = self.now.values().chain(self.stable.values()).chain(put);
+        all.filter_map(|node| match node {
+            Node::Dir => None,
+            Node::File(inode) => Some(*inode),
+        })
+        .collect()
     }
 
     /// Every file by path.

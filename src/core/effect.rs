@@ -264,6 +264,17 @@ pub enum DiskOp {
     },
 }
 
+impl DiskOp {
+    /// True for an operation without completion.
+    #[must_use]
+    pub fn is_immediate(&self) -> bool {
+        matches!(
+            self,
+            Self::Append { .. } | Self::ReleaseTail { .. } | Self::Close { .. }
+        )
+    }
+}
+
 /// What a disk operation brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskOk {
@@ -315,6 +326,7 @@ pub struct DiskOut {
     generation: u32,
     seq: u64,
     files: u64,
+    in_flight: u64,
     ops: Vec<(Token, DiskOp)>,
 }
 
@@ -327,6 +339,7 @@ impl DiskOut {
             generation,
             seq: 0,
             files: 0,
+            in_flight: 0,
             ops: Vec::new(),
         }
     }
@@ -334,6 +347,7 @@ impl DiskOut {
     /// Adds an operation and returns the token that its completion will carry.
     pub fn push(&mut self, op: DiskOp) -> Token {
         self.seq += 1;
+        self.in_flight += u64::from(!op.is_immediate());
         let token = Token {
             owner: self.owner,
             generation: self.generation,
@@ -341,6 +355,17 @@ impl DiskOut {
         };
         self.ops.push((token, op));
         token
+    }
+
+    /// One of this owner's operations completed. Called by the owner for each completion it takes.
+    pub fn completed(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// True while operations wait for their completion: whoever gives a name to something else waits for them, because they go by names.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.in_flight > 0
     }
 
     /// A handle for a file this owner is about to open: unique on this core as long as the process lives.

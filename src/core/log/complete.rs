@@ -1,12 +1,12 @@
 //! Completions and the passing of time.
 
 use super::segment::{Handle, Segment};
-use super::writer::WriterOp;
+use super::writer::{Writer, WriterOp};
 use super::{Log, LogError, LogEvent, Next, State};
-use crate::effect::{DiskError, DiskOk, DiskOp, DiskOut, DiskResult};
+use crate::effect::{DiskError, DiskOk, DiskOp, DiskOut, DiskResult, RelPath};
 use crate::log::layout::{self, Kind, Stage};
 use crate::rule;
-use crate::types::{Monotonic, Now, Token};
+use crate::types::{Monotonic, Now, Offset, Token};
 
 impl Log {
     /// Takes a completion of one of this log's operations. False if the token is none of its (any more).
@@ -18,6 +18,7 @@ impl Log {
         out: &mut DiskOut,
         events: &mut Vec<LogEvent>,
     ) -> bool {
+        out.completed();
         if let State::Opening(recovery) = &self.state {
             let owned = recovery.owns(token);
             if owned {
@@ -25,7 +26,9 @@ impl Log {
             }
             return owned;
         }
-        if self.on_delete_step(token, &result, out, events) {
+        if self.on_delete_step(token, &result, out, events)
+            || self.on_drained(token, &result, out, events)
+        {
             return true;
         }
         if !matches!(self.state, State::Open | State::Closing) {
@@ -181,6 +184,10 @@ impl Log {
                 }
                 continue;
             };
+            if !self.space_low {
+                // Another file's success brought the space back: this one's creation may still be wanted.
+                create_again(&self.dir, segment.base, writer, out);
+            }
             writer.pump(&self.config, !self.space_low, out);
             if writer.promise(&self.config) {
                 writer.flush(out);
@@ -253,13 +260,8 @@ impl Log {
             let Some(writer) = &mut segment.writer else {
                 continue;
             };
-            if writer.is_open() {
-                writer.pump(&self.config, true, out);
-            } else if writer.wants_open() {
-                let path = layout::segment_file(&self.dir, segment.base, Kind::Log, Stage::Live);
-                let (file, create) = (writer.file, true);
-                writer.on_open_again(Some(out.push(DiskOp::Open { path, file, create })));
-            }
+            create_again(&self.dir, segment.base, writer, out);
+            writer.pump(&self.config, true, out);
         }
         let active = self.segments.last_mut().and_then(|s| s.writer.as_mut());
         if let (Some(writer), State::Open) = (active, &self.state) {
@@ -274,5 +276,14 @@ impl Log {
                 .writer
                 .as_ref()
                 .is_none_or(|writer| writer.is_open())
+    }
+}
+
+/// Asks once more for a segment's file whose creation found no space.
+fn create_again(dir: &RelPath, base: Offset, writer: &mut Writer, out: &mut DiskOut) {
+    if writer.wants_open() {
+        let path = layout::segment_file(dir, base, Kind::Log, Stage::Live);
+        let (file, create) = (writer.file, true);
+        writer.on_open_again(Some(out.push(DiskOp::Open { path, file, create })));
     }
 }

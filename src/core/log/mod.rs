@@ -45,7 +45,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use crate::effect::{DiskError, DiskOut, Part, RelPath};
-use crate::types::{LeaderEpoch, Millis, Monotonic, Now, Offset, Token, TopicId};
+use crate::types::{FileId, LeaderEpoch, Millis, Monotonic, Now, Offset, Token, TopicId};
 use crate::wire::batch::BatchHeader;
 use epochs::{EpochStart, LeaderEpochs};
 use read::Cursor;
@@ -339,6 +339,12 @@ enum State {
     Open,
     Closing,
     Closed,
+    /// To be deleted once nothing is in flight: a name given away too early would be found by an operation on its way. Holds the files
+    /// that are being opened.
+    Draining {
+        opening: Vec<(Token, FileId)>,
+        since: Monotonic,
+    },
     Renaming {
         token: Token,
         since: Monotonic,

@@ -7,8 +7,8 @@ use super::checkpoint;
 use super::layout::{self, Kind, Stage};
 use super::segment::{Handle, Sealing};
 use super::{Log, LogError, LogEvent, Next, State};
-use crate::effect::{DiskError, DiskOp, DiskOut, DiskResult};
-use crate::types::{Now, Position, Token};
+use crate::effect::{DiskError, DiskOk, DiskOp, DiskOut, DiskResult};
+use crate::types::{FileId, Now, Position, Token};
 
 /// Sealed segments whose indexes stay in memory.
 const SEALED_INDEXES_MAX: usize = 2;
@@ -302,14 +302,18 @@ impl Log {
         match self.state {
             State::Opening(_) => self.next = Next::Delete,
             State::Open | State::Closing | State::Closed => {
-                self.close_files(out);
-                let from = self.dir.clone();
-                let to = layout::deleted_dir(&self.dir, self.topic_id);
-                self.state = State::Renaming {
-                    token: out.push(DiskOp::Rename { from, to }),
-                    since: now.mono,
-                    last: false,
-                };
+                let handles = self.segments.iter().map(|segment| segment.handle);
+                let mut opening: Vec<(Token, FileId)> = handles
+                    .filter_map(|handle| match handle {
+                        Handle::Opening(token, file) => Some((token, file)),
+                        Handle::Open(_) | Handle::Closed => None,
+                    })
+                    .collect();
+                let writers = self.segments.iter().filter_map(|s| s.writer.as_ref());
+                opening.extend(writers.filter_map(|writer| Some((writer.opening()?, writer.file))));
+                let since = now.mono;
+                self.state = State::Draining { opening, since };
+                self.delete_on(out);
             }
             State::Failed { foreign } => {
                 let path = self.dir.clone();
@@ -328,6 +332,48 @@ impl Log {
             }
             _ => {}
         }
+    }
+
+    /// Goes on with a deletion when nothing is in flight any more.
+    pub fn delete_on(&mut self, out: &mut DiskOut) {
+        if let State::Draining { since, .. } = self.state
+            && !out.is_busy()
+        {
+            self.close_files(out);
+            let from = self.dir.clone();
+            let to = layout::deleted_dir(&self.dir, self.topic_id);
+            self.state = State::Renaming {
+                token: out.push(DiskOp::Rename { from, to }),
+                since,
+                last: false,
+            };
+        }
+    }
+
+    /// An operation of a log that is to be deleted completed: nobody wants it, but what it opened is closed.
+    pub(super) fn on_drained(
+        &mut self,
+        token: Token,
+        result: &DiskResult,
+        out: &mut DiskOut,
+        events: &mut Vec<LogEvent>,
+    ) -> bool {
+        let State::Draining { opening, .. } = &self.state else {
+            return false;
+        };
+        let opened = opening.iter().find(|(other, _)| *other == token);
+        match (result, opened) {
+            (Ok(DiskOk::Opened { .. }), Some(&(_, file))) => {
+                out.push(DiskOp::Close { file });
+            }
+            (Err(error @ DiskError::Io(_)), _) => {
+                self.fail_disk(error.clone(), out, events);
+                return true;
+            }
+            _ => {}
+        }
+        self.delete_on(out);
+        true
     }
 
     /// A step of the deletion completed. Returns false if the token is none of that.

@@ -163,6 +163,11 @@ impl Writer {
         self.tail_start
     }
 
+    /// The creation in flight.
+    pub(super) fn opening(&self) -> Option<Token> {
+        self.opening.as_ref()?.token
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.opening.is_none()
     }

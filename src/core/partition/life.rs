@@ -31,10 +31,13 @@ impl Partition {
         } = self.phase
             && other == token
         {
+            out.completed();
             self.on_snapshot_read(now, at, torn, result, out, events);
         } else if let Some(at) = self.snapshots_writing.remove(&token) {
+            out.completed();
             self.on_snapshot_written(at, &result, out, events);
         } else if self.removing.remove(&token) {
+            out.completed();
             if let Err(error) = result {
                 self.fail_disk(error, events);
             }
@@ -43,6 +46,7 @@ impl Partition {
             self.log.on_disk(now, token, result, out, &mut told);
             self.on_log(now, told, out, events);
         }
+        self.log.delete_on(out);
     }
 
     /// Passing of time: `flush.ms`, producers that expire, deleted directories. Once a second is often enough.

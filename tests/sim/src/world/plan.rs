@@ -11,7 +11,7 @@ use crate::disk::Crash;
 use crate::swarm::Fault;
 
 /// A stage of a history takes less than this.
-const STAGE_NS_MAX: u64 = 1_000_000_000_000;
+const STAGE_NS_MAX: u64 = 200_000_000_000;
 /// A start or an orderly stop takes less than this.
 const START_OR_STOP_NS_MAX: u64 = 100_000_000_000;
 /// An error that was armed and met by nothing is given up, and the process with it, after this.

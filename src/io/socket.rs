@@ -17,9 +17,14 @@ use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Connections the kernel completes before we accept them.
 const BACKLOG: libc::c_int = 1024;
+/// How long a start waits for its port, and between two attempts.
+const PORT_PATIENCE: Duration = Duration::from_secs(2);
+const PORT_RETRY: Duration = Duration::from_millis(20);
 /// Seconds of silence before the first keepalive probe, between probes, and number of probes.
 const KEEPALIVE: (libc::c_int, libc::c_int, libc::c_int) = (60, 10, 5);
 
@@ -50,7 +55,7 @@ impl Listener {
         buffers: SocketBuffers,
     ) -> io::Result<Vec<Self>> {
         if addr.port() != 0 {
-            drop(bind(addr, false, buffers)?);
+            probe(addr, buffers)?;
         }
         let mut listeners = Vec::with_capacity(count);
         let mut addr = addr;
@@ -82,6 +87,20 @@ impl Listener {
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {
         self.fd
+    }
+}
+
+/// Finds out whether the port is free, for a while: the ring of a killed process holds its listening sockets until the kernel has
+/// taken it apart, some hundred milliseconds after the process is gone.
+fn probe(addr: SocketAddr, buffers: SocketBuffers) -> io::Result<()> {
+    let until = Instant::now() + PORT_PATIENCE;
+    loop {
+        match bind(addr, false, buffers) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                thread::sleep(PORT_RETRY);
+            }
+            result => return result.map(drop),
+        }
     }
 }
 

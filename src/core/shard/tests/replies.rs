@@ -70,15 +70,15 @@ fn produce(due: &Due, response: &ProduceResponse) -> Vec<String> {
                 format!("{name}-{index} error {error} start {start}")
             };
             if p.log_append_time_ms != -1 {
-                let _ = write!(text, " time {}", p.log_append_time_ms);
+                write!(text, " time {}", p.log_append_time_ms).expect("a String takes it");
             }
             if let Some(message) = &p.error_message {
-                let _ = write!(text, " ({})", message.as_str());
+                write!(text, " ({})", message.as_str()).expect("a String takes it");
             }
             for error in &p.record_errors {
                 let why = error.batch_index_error_message.as_ref();
                 let why = why.map_or("", |why| why.as_str());
-                let _ = write!(text, " {}: {why}", error.batch_index);
+                write!(text, " {}: {why}", error.batch_index).expect("a String takes it");
             }
             texts.push(text);
         }

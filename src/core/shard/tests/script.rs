@@ -124,17 +124,17 @@ impl Script {
         let lines = lines.into_iter().filter(|line| !line.is_empty());
         let mut expected = String::new();
         for line in lines {
-            let _ = writeln!(expected, "{line}");
+            writeln!(expected, "{line}").expect("a String takes it");
             if line.starts_with('>') || line.starts_with('#') {
                 if line.starts_with('#') {
-                    let _ = writeln!(said, "{line}");
+                    writeln!(said, "{line}").expect("a String takes it");
                 }
                 continue;
             }
-            let _ = writeln!(said, "{line}");
+            writeln!(said, "{line}").expect("a String takes it");
             self.word(line);
             for told in self.told.drain(..) {
-                let _ = writeln!(said, "> {told}");
+                writeln!(said, "> {told}").expect("a String takes it");
             }
         }
         (expected, said)

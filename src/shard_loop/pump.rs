@@ -26,6 +26,8 @@ const MESSAGES_PER_ROUND: usize = 4096;
 const STEPS_PER_ROUND: usize = 4096;
 /// Longest sleep, when there is no deadline.
 const SLEEP_MAX: Duration = Duration::from_hours(1);
+/// Longest sleep while messages wait for room in a peer's queue.
+const BACKED_UP_SLEEP: Duration = Duration::from_millis(1);
 /// Longest sleep between two looks while the core says farewell.
 const FAREWELL_SLEEP: Duration = Duration::from_millis(1);
 /// Workers of the kernel for one ring.
@@ -317,6 +319,12 @@ impl<M: Machine> Pump<M> {
         let at_most = self
             .deadline()
             .map_or(SLEEP_MAX, |at| self.clock.until(at).min(SLEEP_MAX));
+        let at_most = if self.mesh.is_backed_up() {
+            // Nobody tells us when the peer has made room.
+            at_most.min(BACKED_UP_SLEEP)
+        } else {
+            at_most
+        };
         self.own.fall_asleep();
         if !self.is_called() && !self.ring.has_completions() {
             self.ring.submit_and_wait(at_most);

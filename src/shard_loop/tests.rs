@@ -612,6 +612,71 @@ fn cores_wake_each_other_from_their_sleep() {
     }
 }
 
+/// Sends more messages per frame than a queue takes, and the frame back.
+struct Flood {
+    sent: i64,
+}
+
+/// Messages for each frame; more than a queue holds.
+const FLOOD: i64 = 5000;
+
+impl Machine for Flood {
+    fn step(&mut self, _now: Now, input: Input, out: &mut Effects) {
+        match input {
+            Input::Start => out.push(Effect::Note(Note::Ready)),
+            Input::Stop => out.push(Effect::Stopped),
+            Input::Frame { conn, frame } => {
+                for _ in 0..FLOOD {
+                    let offset = Offset(self.sent);
+                    out.push(Effect::Mesh {
+                        core: CoreId(1),
+                        msg: CoreMsg::Applied {
+                            offset,
+                            unclean: false,
+                        },
+                    });
+                    self.sent += 1;
+                }
+                let gather = Gather::from_bytes(framed(&frame));
+                out.push(Effect::Send { conn, gather });
+                out.push(Effect::ReadNext { conn });
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_full_queue_holds_frames_back_and_loses_nothing() {
+    let mut mesh = crate::mesh::connect(2).expect("descriptors are there");
+    let mut peer = mesh.pop().expect("two ends");
+    let own = mesh.pop().expect("two ends");
+    let core = Core::start_with(NetLimits::default(), own, || Flood { sent: 0 });
+    let mut stream = core.connect();
+    stream.write_all(&framed(b"one")).expect("sent");
+    assert_eq!(read_frame(&mut stream), b"one");
+    stream.write_all(&framed(b"two")).expect("sent");
+    // The peer has taken nothing: the second frame may not come through, however long we wait.
+    let patience = Some(Duration::from_millis(200));
+    stream.set_read_timeout(patience).expect("is set");
+    let early = stream.read(&mut [0]).expect_err("held back");
+    assert_eq!(early.kind(), ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+    let until = Instant::now() + PATIENCE;
+    let mut next = 0;
+    while next < 2 * FLOOD {
+        assert!(Instant::now() < until, "{next} of {} came", 2 * FLOOD);
+        let Some((_, CoreMsg::Applied { offset, .. })) = peer.receive() else {
+            std::thread::yield_now();
+            continue;
+        };
+        assert_eq!(offset, Offset(next));
+        next += 1;
+    }
+    assert_eq!(read_frame(&mut stream), b"two");
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
 #[test]
 fn a_timer_comes_in_time_and_once() {
     struct Clocked {

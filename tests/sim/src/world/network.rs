@@ -263,9 +263,9 @@ impl World {
             .collect();
         for (key, conn) in on_the_way {
             let rng = &mut self.rng;
-            let reaches = *reached.entry(conn).or_insert_with(|| rng.one_in(2));
+            let arrives = *reached.entry(conn).or_insert_with(|| rng.one_in(2));
             if let Some(Event::Response { conn, seat, bytes }) = self.events.remove(&key)
-                && reaches
+                && arrives
             {
                 self.on_response(conn, seat, bytes);
             }

@@ -11,7 +11,7 @@ free_port() {
 
 # end PID [SIGNAL]: ends a process and waits until it is gone.
 end() {
-  kill "-${2:-TERM}" "$1" 2> /dev/null
+  kill "-${2:-TERM}" "$1" 2> /dev/null || return 0
   while kill -0 "$1" 2> /dev/null; do sleep 0.05; done
 }
 

@@ -80,7 +80,7 @@ impl Witness {
     pub fn assert_not_grown(&self) {
         if let (Some(before), Some(after)) = (self.resident_before, self.broker.resident_bytes()) {
             let (before_mib, after_mib) = (before >> 20, after >> 20);
-            println!("resident: {before_mib} MiB before, {after_mib} MiB after");
+            eprintln!("resident: {before_mib} MiB before, {after_mib} MiB after");
             assert!(
                 after < before + GROWTH_BYTES_MAX,
                 "{before_mib} MiB to {after_mib} MiB"

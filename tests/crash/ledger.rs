@@ -6,7 +6,7 @@
 //! Each command begins by reading back what was promised so far.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, stdin};
+use std::io::stdin;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -67,7 +67,7 @@ pub(super) struct Conn {
     pub(super) inbound: Inbound,
     /// Since when the frame that has begun is incomplete.
     pub(super) frame_since: Option<Monotonic>,
-    /// Size of that frame as far as it is known.
+    /// Bytes of that frame received so far.
     pub(super) frame_bytes: usize,
     /// Frames to send.
     pub(super) outbound: Outbound,

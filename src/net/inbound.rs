@@ -82,8 +82,7 @@ impl Inbound {
     }
 
     /// Size of the frame that has begun as far as it is known.
-    #[must_use]
-    pub(super) fn expected(&self) -> usize {
+    fn expected(&self) -> usize {
         self.frame_bytes(u32::MAX).ok().flatten().unwrap_or(0)
     }
 

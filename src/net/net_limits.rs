@@ -13,7 +13,8 @@ pub struct NetLimits {
     pub request_bytes_max: u32,
     /// `connections.max.idle.ms`: a connection without a byte in either direction for so long is closed.
     pub idle_ms_max: Millis,
-    /// A frame that has begun must be whole after this time plus one millisecond for every 8 bytes of it.
+    /// A frame that has begun must be whole after this time plus one millisecond for every 8 bytes received of it: what it claims
+    /// to be buys no time.
     pub frame_ms_max: Millis,
     /// Bytes of receive memory beyond the first block of each connection; when used up, reading waits. `queued.max.request.bytes`
     /// where set.

@@ -105,7 +105,7 @@ impl Net {
         if conn.inbound.pending() > 0 && conn.frame_since.is_none() {
             conn.frame_since = Some(cx.now);
         }
-        conn.frame_bytes = conn.inbound.expected();
+        conn.frame_bytes = conn.inbound.pending();
         if let Some(block) = conn.inbound.lend() {
             conn.receiving = true;
             conn.ops += 1;

@@ -302,7 +302,8 @@ fn slow_and_silent_peers_are_closed() {
     let begun = Instant::now();
     // One begins a frame and does not go on, one says nothing, one asks for much and does not read.
     let mut half = core.connect();
-    half.write_all(&[0, 0, 0, 100, 1]).expect("sent");
+    half.write_all(&(50_u32 << 20).to_be_bytes()).expect("sent");
+    half.write_all(&[1]).expect("sent");
     let mut silent = core.connect();
     let mut deaf = core.connect();
     deaf.write_all(&framed(b"big")).expect("sent");

@@ -130,9 +130,9 @@ pub enum BootError {
         /// What the system said.
         error: std::io::Error,
     },
-    /// io_uring; the text has the fix.
+    /// io_uring or a limit of the process; the text has the fix.
     #[error("{0}")]
-    Ring(String),
+    Limit(String),
     /// A thread or descriptor could not be made.
     #[error("cannot start the cores: {0}; raise the limits of threads and open files")]
     Cores(std::io::Error),
@@ -187,7 +187,7 @@ fn start(
 ) -> Result<Running, BootError> {
     let clock = Clock::start();
     let mut warnings = Vec::new();
-    system::check_limits(&mut warnings)?;
+    let room = system::check_limits(&mut warnings)?;
     let mut sockets = Vec::new();
     let mut endpoints = Vec::new();
     for listener in &config.listeners.clients {
@@ -242,6 +242,7 @@ fn start(
         endpoints,
         clock,
         shard_cpu,
+        limits: limits(config, room),
     };
     let (ctl, shard, events) = cores.spawn(sockets, signals)?;
     Ok(Running {
@@ -285,6 +286,7 @@ struct Cores<'a> {
     endpoints: Vec<BrokerEndpoint>,
     clock: Clock,
     shard_cpu: Option<usize>,
+    limits: NetLimits,
 }
 
 type Spawned = (CoreHandle, CoreHandle, mpsc::Receiver<Event>);
@@ -338,7 +340,7 @@ impl Cores<'_> {
             listeners: Vec::new(),
             dir: self.directory.path.clone(),
             lock: Some(self.directory.lock.try_clone().map_err(BootError::Cores)?),
-            limits: limits(self.config),
+            limits: self.limits,
             clock: self.clock,
             notes: Box::new(move |note| observe::note(core, &note)),
             done: done.clone(),
@@ -398,12 +400,14 @@ fn forward(
     Ok(())
 }
 
-fn limits(config: &BrokerConfig) -> NetLimits {
+/// The configured bounds; `room` is how many connections the process's open files allow.
+fn limits(config: &BrokerConfig, room: u64) -> NetLimits {
     let net = &config.net;
     let defaults = NetLimits::default();
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     NetLimits {
-        connections_max: count(net.connections_max),
+        connections_max: count(net.connections_max)
+            .min(usize::try_from(room).unwrap_or(usize::MAX)),
         connections_per_ip_max: count(net.connections_per_ip_max),
         request_bytes_max: net.request_bytes_max,
         idle_ms_max: net.idle_max.unwrap_or(Millis(u64::MAX)),
@@ -426,7 +430,15 @@ impl Running {
                 }
             };
             match event {
-                Some(Event::Ready) => show(&screen::ready(self.started.elapsed(), &self.address)),
+                Some(Event::Ready) => {
+                    let program = std::env::args().next();
+                    let program = program.as_deref().unwrap_or("onrush");
+                    show(&screen::ready(
+                        self.started.elapsed(),
+                        &self.address,
+                        program,
+                    ));
+                }
                 Some(Event::Signal(name)) if deadline.is_none() => {
                     tracing::info!("{name}: stopping");
                     deadline = Some(Instant::now() + STOP_MAX);

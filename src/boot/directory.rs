@@ -67,7 +67,11 @@ fn prepare_wanted(dir: &Path, wanted: &Wanted<'_>) -> Result<Directory, BootErro
         path: dir.to_owned(),
         error,
     };
-    fs::create_dir_all(dir).map_err(failed)?;
+    fs::create_dir_all(dir).map_err(|error| match error.kind() {
+        // "File exists" says little to somebody who named a file.
+        io::ErrorKind::AlreadyExists => failed(io::ErrorKind::NotADirectory.into()),
+        _ => failed(error),
+    })?;
     let path = dir.canonicalize().map_err(failed)?;
     let lock =
         DirLock::acquire_within(&path, LOCK_PATIENCE).map_err(|error| match error.kind() {

@@ -104,15 +104,15 @@ impl Screen {
     }
 }
 
-/// The last line, once clients are served.
+/// The last line, once clients are served; `program` is how this one was called, so that the command can be copied.
 #[must_use]
-pub(super) fn ready(took: Duration, address: &str) -> String {
+pub(super) fn ready(took: Duration, address: &str, program: &str) -> String {
     let at = match address {
         "127.0.0.1:9092" => String::new(),
         other => format!(" -b {other}"),
     };
     format!(
-        "ready after {}. A first record:\n  echo hello | onrush produce greetings{at} && onrush consume greetings --from-beginning -n 1{at}\n",
+        "ready after {}. A first record:\n  echo hello | {program} produce greetings{at} && {program} consume greetings --from-beginning -n 1{at}\n",
         for_people(took)
     )
 }

@@ -17,19 +17,24 @@ use crate::store::{FlushCost, measure_flush};
 const OPEN_FILES_WANTED: u64 = 65_536;
 /// Each core registers a few MiB with its rings.
 const LOCKED_BYTES_WANTED: u64 = 8 * 1024 * 1024;
+/// glommio makes no executor with less.
+const LOCKED_BYTES_MIN: u64 = 512 * 1024;
+/// Rings, pipes and the files of a few partitions: with less the broker would stop at the first client.
+const OPEN_FILES_MIN: u64 = 256;
+/// Open files kept for rings, pipes and logs, beyond a quarter of all.
+const OPEN_FILES_KEPT: u64 = 128;
 
-/// Raises what may be raised and says what is too low.
-pub(super) fn check_limits(warnings: &mut Vec<String>) -> Result<(), BootError> {
-    ring::probe().map_err(BootError::Ring)?;
-    match process::raise_open_files() {
-        Ok(limit) if limit.soft < OPEN_FILES_WANTED => warnings.push(format!(
-            "only {} files may be open; raise it with `ulimit -n 100000` or LimitNOFILE=100000",
-            limit.soft
-        )),
-        Ok(_) => {}
-        Err(error) => warnings.push(format!("the limit of open files cannot be read: {error}")),
-    }
-    match process::locked_memory() {
+/// Raises what may be raised and says what is too low. Returns how many connections the open files leave room for: without that
+/// bound a flood of connections takes the descriptors that the logs need, which ends the broker.
+pub(super) fn check_limits(warnings: &mut Vec<String>) -> Result<u64, BootError> {
+    match process::raise_locked_memory() {
+        Ok(limit) if limit.soft < LOCKED_BYTES_MIN => {
+            return Err(BootError::Limit(format!(
+                "only {} KiB of memory may be locked and io_uring needs {}: raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity",
+                limit.soft / 1024,
+                LOCKED_BYTES_MIN / 1024
+            )));
+        }
         Ok(limit) if limit.soft < LOCKED_BYTES_WANTED => warnings.push(format!(
             "only {} KiB of memory may be locked; raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity",
             limit.soft / 1024
@@ -37,7 +42,37 @@ pub(super) fn check_limits(warnings: &mut Vec<String>) -> Result<(), BootError> 
         Ok(_) => {}
         Err(error) => warnings.push(format!("the limit of locked memory cannot be read: {error}")),
     }
-    Ok(())
+    let files = process::raise_open_files();
+    if let Ok(limit) = &files
+        && limit.soft < OPEN_FILES_MIN
+    {
+        return Err(BootError::Limit(format!(
+            "only {} files may be open and a broker needs {OPEN_FILES_MIN}: raise it with `ulimit -n 100000` or LimitNOFILE=100000",
+            limit.soft
+        )));
+    }
+    ring::probe().map_err(BootError::Limit)?;
+    match files {
+        Ok(limit) => {
+            let room = connections_beside(limit.soft);
+            if limit.soft < OPEN_FILES_WANTED {
+                warnings.push(format!(
+                    "only {} files may be open, which leaves room for {room} connections; raise it with `ulimit -n 100000` or LimitNOFILE=100000",
+                    limit.soft
+                ));
+            }
+            Ok(room)
+        }
+        Err(error) => {
+            warnings.push(format!("the limit of open files cannot be read: {error}"));
+            Ok(connections_beside(OPEN_FILES_MIN))
+        }
+    }
+}
+
+/// Connections that may be open with so many descriptors; the rest is for rings, pipes and logs.
+fn connections_beside(open_files: u64) -> u64 {
+    (open_files - open_files / 4).saturating_sub(OPEN_FILES_KEPT)
 }
 
 /// Measures a flush and looks for direct I/O in the data directory.
@@ -113,4 +148,19 @@ fn addresses(at: &HostPort) -> io::Result<Vec<SocketAddr>> {
     // As Java prefers: a name with both has clients that know the IPv4 address.
     found.sort_by_key(SocketAddr::is_ipv6);
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_logs() {
+        assert_eq!(connections_beside(OPEN_FILES_MIN), 64);
+        assert_eq!(connections_beside(100_000), 74_872);
+        assert_eq!(
+            connections_beside(u64::MAX),
+            u64::MAX / 4 * 3 + 3 - OPEN_FILES_KEPT
+        );
+    }
 }

@@ -117,10 +117,24 @@ fn begin(
         LATEST
     };
     match args.offset {
-        Some(offset) if offset >= 0 => Ok(leaders
-            .keys()
-            .map(|&partition| (partition, offset))
-            .collect()),
+        Some(offset) if offset >= 0 => {
+            let first = client.retry(|c| c.offsets(&args.topic, leaders, EARLIEST))?;
+            let ends = client.retry(|c| c.offsets(&args.topic, leaders, LATEST))?;
+            for (partition, end) in ends {
+                let first = first.get(&partition).copied().unwrap_or(0);
+                // Brokers do not say in their refusal what they have.
+                if offset < first || offset > end {
+                    return Err(CliError::Usage(format!(
+                        "offset {offset} is not there: partition {}-{partition} goes from {first} to {end}",
+                        args.topic
+                    )));
+                }
+            }
+            Ok(leaders
+                .keys()
+                .map(|&partition| (partition, offset))
+                .collect())
+        }
         Some(back) => {
             let first = client.retry(|c| c.offsets(&args.topic, leaders, EARLIEST))?;
             let mut found = client.retry(|c| c.offsets(&args.topic, leaders, LATEST))?;

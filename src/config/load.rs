@@ -170,6 +170,7 @@ pub fn load(file: Option<&Path>, overrides: &[String]) -> Result<BrokerConfig, C
     for text in overrides {
         let (key, value) = text
             .split_once('=')
+            .filter(|(key, _)| !key.trim().is_empty())
             .ok_or_else(|| ConfigError::Override { text: text.clone() })?;
         let setting = Setting {
             value: value.to_owned(),

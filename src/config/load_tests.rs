@@ -158,6 +158,7 @@ fn refusals_name_key_value_and_reason() {
         ),
         (&["config.providers=env"], "would not be looked up"),
         (&["log.dirs=/a,/b"], "names 2 directories"),
+        (&["log.dirs="], "set to nothing"),
         (&["log.dir="], "names 0 directories"),
         (
             &["log.dir=/a", "metadata.log.dir=/b"],

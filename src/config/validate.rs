@@ -126,6 +126,12 @@ fn roles_and_voters(values: &Values) -> Result<(), ConfigError> {
 }
 
 fn directories(values: &Values) -> Result<(), ConfigError> {
+    // Set to nothing, perhaps by a variable that nobody set: the default would be a directory that nobody asked for.
+    if values.origin("log.dirs").is_some() && values.set("log.dirs").is_none() {
+        return cross(
+            "log.dirs is set to nothing: set it to one directory, or take it out".to_owned(),
+        );
+    }
     let (key, dirs) = data_dirs(values);
     let count = items(dirs).count();
     if count != 1 {

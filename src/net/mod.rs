@@ -109,6 +109,8 @@ pub struct Net {
     deferred: Vec<ConnId>,
     scan_at: Monotonic,
     counts: NetCounts,
+    /// Of `counts.refused`, how many people have been told of.
+    refused_told: u64,
 }
 
 impl Net {
@@ -133,6 +135,7 @@ impl Net {
             deferred: Vec::new(),
             scan_at: Monotonic(0),
             counts: NetCounts::default(),
+            refused_told: 0,
         }
     }
 
@@ -333,6 +336,16 @@ impl Net {
             self.table
                 .iter_mut()
                 .for_each(|c| c.outbound.yield_memory());
+        }
+        if self.counts.refused > self.refused_told {
+            // One line a scan: whoever is refused may try again at once.
+            self.refused_told = self.counts.refused;
+            cx.notes.push(Note::Warn(format!(
+                "{} connections were refused since the start, {} are open: max.connections, max.connections.per.ip or the limit of \
+                 open files is reached",
+                self.refused_told,
+                self.table.alive()
+            )));
         }
         let limits = self.limits;
         let expired: Vec<ConnId> = self

@@ -36,7 +36,14 @@ impl Connection {
         };
         let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
         let mut stream = None;
-        for candidate in resolve(address).map_err(failed)? {
+        let candidates = resolve(address).map_err(|error| match error.kind() {
+            // What std says of text without a port, or with one that is no number.
+            std::io::ErrorKind::InvalidInput => ClientError::Address {
+                address: address.to_owned(),
+            },
+            _ => failed(error),
+        })?;
+        for candidate in candidates {
             match TcpStream::connect_timeout(&candidate, connect) {
                 Ok(connected) => {
                     stream = Some(connected);

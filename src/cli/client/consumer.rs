@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use kafka_protocol::messages::{BrokerId, FetchRequest};
-use onrush_core::types::ErrorCode;
 use onrush_core::wire::batch::{self, BatchWalk, Walked};
 use onrush_core::wire::codec;
 use onrush_core::wire::records::{RecordView, Records};
@@ -130,23 +129,7 @@ impl Consumer {
         for partition in answer.responses.into_iter().flat_map(|t| t.partitions) {
             if partition.error_code != 0 {
                 let what = format!("partition {}-{}", self.topic, partition.partition_index);
-                let message = match ErrorCode::from_code(partition.error_code) {
-                    ErrorCode::OffsetOutOfRange => Some(format!(
-                        "offset {} is not there; the first is {}, the end is {}",
-                        self.positions
-                            .get(&partition.partition_index)
-                            .copied()
-                            .unwrap_or(-1),
-                        partition.log_start_offset,
-                        partition.high_watermark
-                    )),
-                    _ => None,
-                };
-                return Err(ClientError::broker(
-                    &what,
-                    partition.error_code,
-                    message.map(Into::into),
-                ));
+                return Err(ClientError::broker(&what, partition.error_code, None));
             }
             if let Some(records) = partition.records.filter(|r| !r.is_empty()) {
                 brought.push((partition.partition_index, records));

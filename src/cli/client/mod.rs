@@ -27,10 +27,21 @@ const REST_FIRST: Duration = Duration::from_millis(50);
 const REST_MAX: Duration = Duration::from_secs(1);
 /// How long a connection may take to come about.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long a client that never reached a broker goes on trying: long enough for one that is just being started, short enough for
+/// somebody who waits for the answer.
+const FIRST_CONTACT_MAX: Duration = Duration::from_secs(3);
+/// How long a topic that nobody knows is asked for again: a new one spreads in less.
+const UNKNOWN_TOPIC_MAX: Duration = Duration::from_secs(3);
 
 /// Why a request did not bring what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// What was given is no address.
+    #[error("{address:?} is not of the form host:port")]
+    Address {
+        /// As given.
+        address: String,
+    },
     /// No connection to any of the given addresses.
     #[error("cannot reach {address} ({error}): is a broker running there?")]
     Connect {
@@ -90,7 +101,7 @@ impl ClientError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Io { .. } => true,
-            Self::Protocol { .. } | Self::Unsupported { .. } => false,
+            Self::Address { .. } | Self::Protocol { .. } | Self::Unsupported { .. } => false,
             Self::Broker { code, .. } => matches!(
                 code,
                 ErrorCode::CorruptMessage
@@ -140,6 +151,8 @@ pub struct Client {
     bootstrap: Vec<String>,
     connections: BTreeMap<String, Connection>,
     patience: Duration,
+    /// Some broker was reached once.
+    has_met: bool,
 }
 
 impl Client {
@@ -154,6 +167,7 @@ impl Client {
                 .collect(),
             connections: BTreeMap::new(),
             patience,
+            has_met: false,
         }
     }
 
@@ -175,6 +189,7 @@ impl Client {
             None => Connection::open(address, CONNECT_MAX, self.patience)?,
         };
         let answer = connection.call(version_max, request);
+        self.has_met = true;
         if !matches!(
             answer,
             Err(ClientError::Io { .. } | ClientError::Protocol { .. })
@@ -190,9 +205,8 @@ impl Client {
         version_max: i16,
         request: impl Fn(i16) -> R,
     ) -> Result<R::Response, ClientError> {
-        let mut last = ClientError::Connect {
-            address: "no address at all".to_owned(),
-            error: std::io::ErrorKind::InvalidInput.into(),
+        let mut last = ClientError::Address {
+            address: String::new(),
         };
         for address in self.bootstrap.clone() {
             match self.call(&address, version_max, &request) {
@@ -208,17 +222,30 @@ impl Client {
         &mut self,
         mut attempt: impl FnMut(&mut Self) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
-        let end = Instant::now() + self.patience;
+        let begun = Instant::now();
         let mut rest = REST_FIRST;
         loop {
             match attempt(self) {
-                Err(error) if error.is_retriable() && Instant::now() + rest < end => {
+                Err(error) if begun.elapsed() + rest < self.patience_for(&error) => {
                     tracing::debug!("trying again: {error}");
                     std::thread::sleep(rest);
                     rest = (rest * 2).min(REST_MAX);
                 }
                 other => return other,
             }
+        }
+    }
+
+    /// How long one call may go on after this error.
+    fn patience_for(&self, error: &ClientError) -> Duration {
+        match error {
+            error if !error.is_retriable() => Duration::ZERO,
+            ClientError::Connect { .. } if !self.has_met => self.patience.min(FIRST_CONTACT_MAX),
+            ClientError::Broker {
+                code: ErrorCode::UnknownTopicOrPartition,
+                ..
+            } => self.patience.min(UNKNOWN_TOPIC_MAX),
+            _ => self.patience,
         }
     }
 

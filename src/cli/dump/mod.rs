@@ -77,7 +77,8 @@ pub fn run(args: &DumpArgs, out: &mut Out) -> Result<(), CliError> {
         problems: 0,
     };
     for path in &args.paths {
-        if path.is_dir() {
+        let found = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        if found.is_dir() {
             directory(&mut dump, path, true)?;
         } else {
             file(&mut dump, path)?;
@@ -87,7 +88,12 @@ pub fn run(args: &DumpArgs, out: &mut Out) -> Result<(), CliError> {
         0 => Ok(()),
         problems => {
             dump.out.flush()?;
-            Err(CliError::Usage(format!("{problems} problems were found")))
+            let what = if problems == 1 {
+                "problem was"
+            } else {
+                "problems were"
+            };
+            Err(CliError::Usage(format!("{problems} {what} found")))
         }
     }
 }

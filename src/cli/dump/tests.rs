@@ -148,3 +148,11 @@ fn a_formatted_directory_is_understood() {
         assert!(text.contains(says), "{says}: {text}");
     }
 }
+
+#[test]
+fn what_is_not_there_is_a_failure() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (_, result) = dumped(&dir.path().join("absent"), &[]);
+    let error = result.expect_err("there is nothing").to_string();
+    assert!(error.contains("absent"), "{error}");
+}

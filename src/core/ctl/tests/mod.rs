@@ -1,3 +1,5 @@
+//! Lives of the machine: started, asked, stopped and killed on a disk in memory.
+
 mod disk;
 
 use std::collections::VecDeque;

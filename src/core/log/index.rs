@@ -308,3 +308,101 @@ fn decode_times(bytes: &[u8]) -> Option<Vec<(i64, u32)>> {
     }
     Some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(last: i64, position: u64, bytes: u64, max_timestamp: i64) -> Indexed {
+        Indexed {
+            last_offset: Offset(last),
+            position: Position(position),
+            bytes,
+            max_timestamp,
+        }
+    }
+
+    /// Batches of ten records and 3,000 bytes from offset 1000 on; time goes up, stands still and falls back.
+    fn filled() -> Indexes {
+        let mut indexes = Indexes::new(Offset(1000));
+        let times = [50, 60, 60, 55, 70, -1, 90, 80];
+        for (number, time) in (0..).zip(times) {
+            let last = 1009 + 10 * number;
+            indexes.on_batch(batch(last, 3000 * number.unsigned_abs(), 3000, time), 4096);
+        }
+        indexes
+    }
+
+    #[test]
+    fn an_entry_comes_when_more_than_the_interval_went_by() {
+        let indexes = filled();
+        assert_eq!(indexes.offsets, [(29, 6000), (49, 12000), (69, 18000)]);
+        assert_eq!(indexes.times, [(60, 19), (70, 49), (90, 69)]);
+        let point = indexes.max_timestamp();
+        assert_eq!((point.timestamp, point.offset), (90, Offset(1069)));
+    }
+
+    #[test]
+    fn searches_start_at_or_before_what_they_look_for() {
+        let indexes = filled();
+        let position = |offset| indexes.position_before(Offset(offset)).0;
+        assert_eq!([position(0), position(1000), position(1028)], [0, 0, 0]);
+        assert_eq!([position(1029), position(1048)], [6000, 6000]);
+        assert_eq!(
+            [position(1069), position(1079), position(i64::MAX)],
+            [18000; 3]
+        );
+        let offset = |time| indexes.offset_before_time(time).0;
+        assert_eq!([offset(0), offset(60)], [1000, 1000]);
+        assert_eq!([offset(61), offset(70)], [1019, 1019]);
+        assert_eq!([offset(90), offset(91)], [1049, 1069]);
+    }
+
+    #[test]
+    fn files_go_there_and_back() {
+        let mut indexes = filled();
+        indexes.seal();
+        let (offsets, times) = (indexes.encode_offsets(), indexes.encode_times());
+        let decode = |offsets: &[u8], times: &[u8]| {
+            Indexes::decode(Offset(1000), 24_000, Some(Offset(1080)), offsets, times)
+        };
+        let read = decode(&offsets, &times).expect("its own files");
+        assert_eq!(
+            (&read.offsets, &read.times),
+            (&indexes.offsets, &indexes.times)
+        );
+        // Space that a killed Kafka had allocated.
+        let padded = |bytes: &[u8], unit: usize| [bytes, &vec![0; unit * 5]].concat();
+        assert_eq!(
+            decode(&padded(&offsets, 8), &padded(&times, 12)),
+            Some(read)
+        );
+        let empty = decode(&[0; 800], &[0; 1200]).expect("unused space");
+        assert_eq!(empty.entries(), (0, 0));
+        // Positions beyond the segment, order, sizes, offsets beyond the end.
+        assert_eq!(decode(&[0, 0, 0, 1, 0, 0, 0x5d, 0xc0], &times), None);
+        assert_eq!(
+            decode(&[&offsets[8..], &offsets[..8]].concat(), &times),
+            None
+        );
+        assert_eq!(decode(&offsets[..7], &times), None);
+        assert_eq!(decode(&offsets, &times[..13]), None);
+        assert_eq!(decode(&offsets, &[0xff; 24]), None);
+        let early = Indexes::decode(Offset(1000), 24_000, Some(Offset(1069)), &offsets, &times);
+        assert_eq!(early, None);
+    }
+
+    #[test]
+    fn a_full_index_and_a_far_offset_end_a_segment() {
+        let indexes = filled();
+        assert!(indexes.is_full(8 * 3), "no room for another offset");
+        assert!(
+            indexes.is_full(12 * 4),
+            "one entry of the time index stays free"
+        );
+        assert!(!indexes.is_full(12 * 5));
+        assert!(indexes.fits(Offset(1000 + i64::from(i32::MAX))));
+        assert!(!indexes.fits(Offset(1001 + i64::from(i32::MAX))));
+        assert!(!indexes.fits(Offset(999)));
+    }
+}

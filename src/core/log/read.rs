@@ -9,9 +9,7 @@ use super::writer::Placed;
 use super::{Log, ReadId, ReadPlan, ReadSpec, ScanId, State, TimeQuery};
 use crate::effect::DiskOut;
 use crate::types::Offset;
-
-/// Positions that earlier searches found, newest first.
-const CURSORS_MAX: usize = 32;
+use crate::types::limits::CURSORS_MAX;
 
 /// Where a search ended: the first batch that ends at or above any offset in `from..=placed.last`.
 #[derive(Clone, Copy, Debug)]

@@ -8,12 +8,8 @@ use super::layout::{self, Kind, Stage};
 use super::segment::{Handle, Sealing};
 use super::{Log, LogError, LogEvent, Next, State};
 use crate::effect::{DiskError, DiskOk, DiskOp, DiskOut, DiskResult};
+use crate::types::limits::{SEALED_FILES_MAX, SEALED_INDEXES_MAX};
 use crate::types::{FileId, Now, Position, Token};
-
-/// Sealed segments whose indexes stay in memory.
-const SEALED_INDEXES_MAX: usize = 2;
-/// Sealed segments whose files stay open.
-const SEALED_FILES_MAX: usize = 8;
 
 impl Log {
     /// Moves every unfinished segment on as far as it goes without waiting.

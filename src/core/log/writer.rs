@@ -16,14 +16,10 @@ use super::{Durability, LogConfig};
 use crate::effect::{DiskOp, DiskOut};
 use crate::rule;
 use crate::types::limits::{
-    PREALLOCATE_BYTES_MAX, PREALLOCATE_BYTES_MIN, SECTOR_BYTES, WRITE_BYTES_MAX,
+    HOT_BATCHES_MAX, PREALLOCATE_BYTES_MAX, PREALLOCATE_BYTES_MIN, RELEASE_BYTES_MIN, SECTOR_BYTES,
+    WRITE_BYTES_MAX,
 };
 use crate::types::{FileId, Offset, Position, Token};
-
-/// Batches below the promise that are remembered for reads of the tail.
-const HOT_BATCHES_MAX: usize = 4096;
-/// Memory is let go in pieces of at least this, so that a busy log does not release with every write.
-const RELEASE_BYTES_MIN: u64 = 16 * SECTOR_BYTES;
 
 /// A batch boundary: everything below `offset` lies below `position`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,6 +12,16 @@ pub const BATCH_HEADER_BYTES: usize = 61;
 pub const BATCH_PREFIX_BYTES: usize = 12;
 /// Batches of one producer kept for recognising duplicates (Kafka: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
 pub const PRODUCER_BATCHES_KEPT: usize = 5;
+/// Batches whose place in the tail a log remembers below its promise.
+pub const HOT_BATCHES_MAX: usize = 4096;
+/// Memory of a tail is let go in pieces of at least this, so that a busy log does not release with every write.
+pub const RELEASE_BYTES_MIN: u64 = 16 * SECTOR_BYTES;
+/// Positions found by searches that a log remembers.
+pub const CURSORS_MAX: usize = 32;
+/// Final segments of a log whose index files stay in memory.
+pub const SEALED_INDEXES_MAX: usize = 2;
+/// Final segments of a log whose files stay open.
+pub const SEALED_FILES_MAX: usize = 8;
 /// Producers a partition remembers; a new one beyond that takes the place of those that wrote longest ago.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 100_000;
 /// Bytes of decompressed records that one step may walk before it yields: below a millisecond at 300 MB/s.

@@ -319,6 +319,7 @@ pub fn bans(source: &Source) -> Vec<String> {
             "src/store/",
             "src/net.rs",
             "src/store.rs",
+            "src/mesh.rs",
             "src/shard_loop",
         ]
         .iter()

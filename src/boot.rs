@@ -110,7 +110,7 @@ pub enum BootError {
     },
     /// Somebody listens there.
     #[error(
-        "port in use: listener {name} cannot be opened on {at}, another process listens there; stop it, or set listeners to another port"
+        "port in use: listener {name} cannot be opened on {at}, another process has it (as a listener, or for a connection); stop it, or set listeners to another port"
     )]
     PortInUse {
         /// The listener.

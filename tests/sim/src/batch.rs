@@ -34,6 +34,8 @@ pub struct Identity {
 pub struct Batch {
     /// Offset of the first record.
     pub base_offset: i64,
+    /// The epoch of the leader that took it.
+    pub leader_epoch: i32,
     /// Its records, at `base_offset` and on without gaps.
     pub records: Vec<Record>,
 }
@@ -181,6 +183,7 @@ fn decode_one(mut bytes: Bytes) -> Result<Batch, String> {
     }
     Ok(Batch {
         base_offset,
+        leader_epoch: epoch,
         records,
     })
 }

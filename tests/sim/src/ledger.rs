@@ -6,6 +6,7 @@
 //! 3. Nothing is there that was not sent to this partition in this life of its topic; offsets have no gaps.
 //! 4. The high watermark seen in the answer to a request is at least the one known when the request was sent.
 //! 5. An acknowledged topic exists with its id; a topic whose deletion was acknowledged does not come back.
+//! 6. A search by time finds the first record that is as late, or none if no known one is; leader epochs do not fall along a log.
 //!
 //! A power cut takes unflushed data of a `written` topic, which promises no more: what such a partition held before
 //! is then only required to be valid.
@@ -252,6 +253,29 @@ impl Ledger {
         promises.high_watermark = promises.high_watermark.max(seen);
     }
 
+    /// A search by time, asked for when the high watermark was `known`, found this offset and timestamp, or -1 and -1.
+    pub fn on_time(&mut self, place: Place, wanted: i64, known: i64, offset: i64, timestamp: i64) {
+        let Some(promises) = self.places.get(&place) else {
+            return;
+        };
+        let bound = if offset < 0 { known } else { offset };
+        let missed = promises
+            .at
+            .range(..bound)
+            .find(|(_, id)| self.sent[id].timestamp >= wanted)
+            .map(|(offset, _)| *offset);
+        let found = promises.at.get(&offset).map(|id| self.sent[id].timestamp);
+        if let Some(missed) = missed {
+            self.fail(format!(
+                "{place:?}: {offset} for time {wanted}, but {missed} comes first"
+            ));
+        } else if found.is_some_and(|found| found != timestamp || found < wanted) {
+            self.fail(format!(
+                "{place:?}@{offset}: time {timestamp} for {wanted}, it has {found:?}"
+            ));
+        }
+    }
+
     /// Batches were served in the answer to a fetch from `fetch_offset`, with this high watermark.
     pub fn on_served(
         &mut self,
@@ -261,6 +285,14 @@ impl Ledger {
         high_watermark: i64,
     ) {
         let mut expected = None;
+        for pair in batches.windows(2) {
+            if pair[1].leader_epoch < pair[0].leader_epoch {
+                self.fail(format!(
+                    "{place:?}@{}: the leader epoch falls",
+                    pair[1].base_offset
+                ));
+            }
+        }
         for batch in batches {
             let fits = match expected {
                 None => batch.base_offset <= fetch_offset && fetch_offset < batch.end(),

@@ -129,9 +129,9 @@ fn draw_topic(rng: &mut Rng, index: u64, segment_bytes: u64) -> Topic {
 
 fn draw_producer(rng: &mut Rng, writer: u64, segment_bytes: u64) -> Style {
     let idempotent = writer == 1 || rng.percent(60);
-    let value_bytes_max = *rng.pick(&[40, 300, 1_500, 9_000]);
+    let value_bytes_max = *rng.pick(&[40, 300, 1_500, 9_000, 60_000]);
     // Headers and lengths of records and batch add less than this; a batch must fit a segment.
-    let value_bytes_max = value_bytes_max.min(segment_bytes / 2);
+    let value_bytes_max = value_bytes_max.min(segment_bytes / 4);
     let records_max = ((segment_bytes - 200) / (value_bytes_max + 40)).min(*rng.pick(&[1, 5, 30]));
     Style {
         writer,

@@ -5,7 +5,7 @@
 use onrush_sim::run::{MUTANTS, Options, run};
 
 /// Histories that every test run goes through.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 150;
 /// Within so many seeds each mutant must be found.
 const MUTANT_SEEDS: u64 = 25;
 

@@ -180,7 +180,10 @@ impl Consumer {
         let Some(topic) = context.ledger.live(place.0) else {
             return;
         };
-        let timestamp = *context.rng.pick(&[EARLIEST, LATEST]);
+        let earlier = i64::try_from(context.rng.below(2_000)).expect("small");
+        let timestamp = *context
+            .rng
+            .pick(&[EARLIEST, LATEST, context.wall - earlier]);
         let request = ListOffsetsRequest::default()
             .with_replica_id(BrokerId(-1))
             .with_topics(vec![
@@ -314,6 +317,11 @@ fn on_offset(
         context
             .ledger
             .on_high_watermark(place, answer.offset, known);
+    } else if timestamp != EARLIEST {
+        let (offset, found) = (answer.offset, answer.timestamp);
+        context
+            .ledger
+            .on_time(place, timestamp, known, offset, found);
     } else if answer.offset != 0 {
         return Err(format!("{place:?}: the log starts at {}", answer.offset));
     }

@@ -183,6 +183,10 @@ impl World {
             }
             Fault::Restart => {
                 self.expect_end(false);
+                if self.rng.one_in(3) {
+                    let crash = self.draw_crash();
+                    self.plan.crash_after_ops = Some((self.rng.between(1, 40), crash));
+                }
                 self.step(0, Input::Stop);
             }
             Fault::FailFlush | Fault::FailWrite => {

@@ -306,10 +306,8 @@ impl Ledger {
                 ));
             }
             expected = Some(batch.end());
-            let mut offset = batch.base_offset;
-            for record in &batch.records {
+            for (offset, record) in (batch.base_offset..).zip(&batch.records) {
                 self.on_record(place, offset, record);
-                offset += 1;
             }
         }
     }

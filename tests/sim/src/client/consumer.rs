@@ -255,7 +255,7 @@ impl Consumer {
             let high_watermark = answer.high_watermark;
             let batches = batch::decode(answer.records.clone().unwrap_or_default())
                 .map_err(|e| format!("{place:?}: {e}"))?;
-            let ledger = &mut context.ledger;
+            let ledger = &mut *context.ledger;
             ledger.on_high_watermark(place, high_watermark, want.known);
             if answer.last_stable_offset != high_watermark {
                 return Err(format!(
@@ -288,12 +288,10 @@ impl Consumer {
 impl Reading {
     fn add(&mut self, batches: &[batch::Batch], from: i64) {
         for batch in batches {
-            let mut offset = batch.base_offset;
-            for record in &batch.records {
+            for (offset, record) in (batch.base_offset..).zip(&batch.records) {
                 if offset >= from {
                     self.records.push((offset, record.clone()));
                 }
-                offset += 1;
             }
         }
     }

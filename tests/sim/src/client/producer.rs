@@ -3,7 +3,8 @@
 //! Invariants:
 //! 1. A partition's unacknowledged batches of an idempotent producer are sent in order, and again after a loss in the same order
 //!    with the same sequences; after a refusal nothing is sent to the partition until all answers for it are in.
-//! 2. At most five batches of a partition are in flight: the window in which a broker recognises duplicates.
+//! 2. At most five batches of a partition are in flight: the window in which a broker recognises duplicates. Until the first one is acknowledged it
+//!    is one: a broker takes any sequence from a producer it does not know, so that a second batch could pass a refused first one.
 //!
 //! Source: Kafka's `TransactionManager` and `Sender` for what a client does after each error.
 
@@ -62,6 +63,8 @@ struct Lane {
     holding: bool,
     /// The ledger's count of losses when the producer id was taken.
     losses: u32,
+    /// A batch was acknowledged under the present producer id.
+    known: bool,
 }
 
 #[derive(Debug)]
@@ -122,7 +125,7 @@ impl Producer {
 
     /// Drops what is for topics that are gone, and starts over where a power cut took sequences with the data.
     fn forget_dead(&mut self, context: &mut Context) {
-        let ledger = &mut context.ledger;
+        let ledger = &mut *context.ledger;
         self.lanes.retain(|place, _| ledger.may_exist(place.0));
         let mut reset = false;
         for (place, lane) in &mut self.lanes {
@@ -135,6 +138,7 @@ impl Producer {
             self.identity = None;
             for lane in self.lanes.values_mut() {
                 lane.holding = false;
+                lane.known = false;
                 lane.sequence_next = 0;
                 for unacked in &mut lane.unacked {
                     ledger.unprotect(&unacked.ids);
@@ -163,7 +167,11 @@ impl Producer {
     /// The partitions of the next request: those with something to send again, or some at random for new batches.
     fn choose(&mut self, context: &mut Context) -> Vec<Place> {
         let live = context.ledger.live_places();
-        let sendable = |lane: &Lane| !lane.holding && lane.in_flight() < 5;
+        let once = self.style.idempotent;
+        let sendable = |lane: &Lane| {
+            let in_flight_max = if lane.known || !once { 5 } else { 1 };
+            !lane.holding && lane.in_flight() < in_flight_max
+        };
         let again: Vec<Place> = self
             .lanes
             .iter()
@@ -344,6 +352,7 @@ impl Producer {
                         "{place:?}: {first:x} acknowledged at {base_offset}"
                     ));
                 }
+                lane.known = true;
                 let unacked = lane.unacked.remove(index).expect("it was found");
                 let offset = if code == ErrorCode::None {
                     base_offset

@@ -113,6 +113,8 @@ struct Process {
     disk_faults: u64,
     /// A flush failed.
     cache_lost: bool,
+    /// It reported an error, as for a partition that found no space to be born: its operator restarts it when there is space.
+    wounded: bool,
 }
 
 /// See the module.
@@ -221,7 +223,7 @@ impl World {
         if !lines.is_empty() {
             for (path, content) in self.disk.files() {
                 lines.push(format!("{path}: {} bytes", content.len()));
-                if path.ends_with(".log") {
+                if path.strip_suffix(".log").is_some() {
                     lines.extend(crate::batch::describe(&content));
                 }
             }
@@ -281,9 +283,9 @@ impl World {
 
     fn at_time(&mut self, time: u64, event: Event) {
         self.made += 1;
-        let tie = self.rng.bits();
+        let order = self.rng.bits();
         self.events
-            .insert((time.max(self.now), tie, self.made), event);
+            .insert((time.max(self.now), order, self.made), event);
     }
 
     fn network_delay(&mut self) -> u64 {

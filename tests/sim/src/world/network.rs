@@ -252,7 +252,7 @@ impl World {
 
     /// The process died: what had left before still reaches some clients.
     pub(super) fn deliver_last_words(&mut self) {
-        let mut reached = BTreeMap::new();
+        let mut by_connection = BTreeMap::new();
         let on_the_way: Vec<_> = self
             .events
             .iter()
@@ -263,7 +263,7 @@ impl World {
             .collect();
         for (key, conn) in on_the_way {
             let rng = &mut self.rng;
-            let arrives = *reached.entry(conn).or_insert_with(|| rng.one_in(2));
+            let arrives = *by_connection.entry(conn).or_insert_with(|| rng.one_in(2));
             if let Some(Event::Response { conn, seat, bytes }) = self.events.remove(&key)
                 && arrives
             {

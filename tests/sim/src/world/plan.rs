@@ -234,6 +234,10 @@ impl World {
         self.plan.phase = Stage::Drain;
         self.disk.faults = crate::disk::Faults::default();
         self.next_deadline();
+        if self.process.as_ref().is_some_and(|p| p.wounded) {
+            self.expect_end(false);
+            self.step(0, Input::Stop);
+        }
     }
 
     /// The stage that begins must end in time.

@@ -30,6 +30,7 @@ impl World {
             mesh_last: [0; 2],
             disk_faults: self.disk_faults(),
             cache_lost: false,
+            wounded: false,
         });
         self.trace
             .add(self.now, format_args!("start {}", self.life));
@@ -94,7 +95,7 @@ impl World {
                 let after = self.rng.between(1, 20_000);
                 self.at(after, Event::Again { life, core, work });
             }
-            Effect::Note(note) => self.on_note(note),
+            Effect::Note(note) => self.on_note(&note),
             Effect::Halt(why) => self.on_halt(&why),
             Effect::Stopped => self.on_stopped(core),
         }
@@ -184,11 +185,13 @@ impl World {
         }
     }
 
-    fn on_note(&mut self, note: Note) {
+    fn on_note(&mut self, note: &Note) {
         self.trace.add(self.now, format_args!("{note:?}"));
-        if note == Note::Ready {
-            let process = self.process.as_mut().expect("it just stepped");
-            process.ready = true;
+        let process = self.process.as_mut().expect("it just stepped");
+        match note {
+            Note::Ready => process.ready = true,
+            Note::Error(_) => process.wounded = true,
+            Note::Info(_) | Note::Warn(_) => {}
         }
     }
 

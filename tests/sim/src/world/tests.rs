@@ -106,6 +106,18 @@ fn reply<R: Encodable + HeaderVersion>(header: &RequestHeader, response: &R) -> 
     frame.freeze()
 }
 
+impl Log {
+    /// Offset and timestamp of the first record that is as late.
+    fn find(&self, wanted: i64) -> Option<(i64, i64)> {
+        let batches = self.batches.iter();
+        let mut records = batches
+            .flat_map(|(_, bytes)| crate::batch::decode(bytes.clone()).unwrap_or_default())
+            .flat_map(|batch| (batch.base_offset..).zip(batch.records));
+        let found = records.find(|(_, record)| record.timestamp >= wanted);
+        found.map(|(offset, record)| (offset, record.timestamp))
+    }
+}
+
 impl Store {
     fn answer(&mut self, mut frame: Bytes) -> Option<Bytes> {
         let key = ApiKey::try_from(i16::from_be_bytes([frame[0], frame[1]])).unwrap();
@@ -252,7 +264,7 @@ impl Store {
                         bytes.extend_from_slice(batch);
                     }
                 }
-                let keep = bytes.len().min(50_000);
+                let keep = bytes.len().min(1 << 20);
                 parts.push(
                     answer
                         .with_high_watermark(end)
@@ -274,16 +286,18 @@ impl Store {
         let topic = &request.topics[0];
         let part = &topic.partitions[0];
         let id = self.find(&topic.name, Uuid::nil());
-        let end = id.and_then(|id| self.logs.get(&(id, part.partition_index)));
-        let end = end.map_or(0, |log| log.end);
-        let shown = if self.lie == Lie::HidesTheEnd && end > 10 {
-            end - 2
-        } else {
-            end
+        let log = id.and_then(|id| self.logs.get(&(id, part.partition_index)));
+        let end = log.map_or(0, |log| log.end);
+        let lies = self.lie == Lie::HidesTheEnd && end > 10;
+        let (offset, timestamp) = match part.timestamp {
+            -1 => (if lies { end - 2 } else { end }, -1),
+            -2 => (0, -1),
+            wanted => log.and_then(|log| log.find(wanted)).unwrap_or((-1, -1)),
         };
         let answer = ListOffsetsPartitionResponse::default()
             .with_partition_index(part.partition_index)
-            .with_offset(if part.timestamp == -1 { shown } else { 0 });
+            .with_timestamp(timestamp)
+            .with_offset(offset);
         ListOffsetsResponse::default().with_topics(vec![
             ListOffsetsTopicResponse::default()
                 .with_name(topic.name.clone())

@@ -231,6 +231,7 @@ fn start(
         cpus: cpus.len(),
         durability: config.durability,
         flush: cost.median,
+        flush_worst: cost.worst,
         warnings,
         notices: config.notices.clone(),
     };

@@ -26,6 +26,8 @@ pub(super) struct Screen {
     pub(super) durability: Durability,
     /// Median cost of making 4 KiB durable.
     pub(super) flush: Duration,
+    /// The slowest flush measured.
+    pub(super) flush_worst: Duration,
     /// One sentence each, with the fix.
     pub(super) warnings: Vec<String>,
     /// What is accepted and does less than someone may expect.
@@ -92,13 +94,15 @@ impl Screen {
     }
 
     fn promise(&self) -> String {
-        let cost = for_people(self.flush);
+        let (cost, worst) = (for_people(self.flush), for_people(self.flush_worst));
         match self.durability {
             Durability::Flushed => {
-                format!("flushed: acks=all waits for stable storage; a flush costs {cost} here")
+                format!(
+                    "flushed: acks=all waits for stable storage; a flush costs {cost} here (at worst {worst})"
+                )
             }
             Durability::Written => format!(
-                "written: acks=all survives kill -9, not a power cut; a flush would cost {cost} here"
+                "written: acks=all survives kill -9, not a power cut; a flush would cost {cost} here (at worst {worst})"
             ),
         }
     }
@@ -160,6 +164,7 @@ mod tests {
             cpus: 2,
             durability: Durability::Flushed,
             flush: Duration::from_micros(1500),
+            flush_worst: Duration::from_micros(2500),
             warnings: vec!["too few files: ulimit -n 100000".into()],
             notices: Notices {
                 no_effect: vec!["num.io.threads".into()],

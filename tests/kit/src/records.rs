@@ -1,5 +1,7 @@
 //! Record batches for raw requests, and the way through those that a Fetch brought.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{
@@ -27,9 +29,17 @@ pub const NO_PRODUCER: Producer = Producer {
     sequence: -1,
 };
 
-/// One uncompressed batch of these values.
+/// One uncompressed batch of these values, created now: a broker forgets a producer by the time its records
+/// carry, so with an old one a restart would rightly lose what it knew of their sequence.
 #[must_use]
 pub fn batch(producer: Producer, values: &[Vec<u8>]) -> Bytes {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    batch_at(i64::try_from(now.as_millis()).unwrap(), producer, values)
+}
+
+/// One uncompressed batch of these values, created at this time in milliseconds.
+#[must_use]
+pub fn batch_at(timestamp: i64, producer: Producer, values: &[Vec<u8>]) -> Bytes {
     let records: Vec<Record> = (0..)
         .zip(values)
         .map(|(index, value)| Record {
@@ -43,7 +53,7 @@ pub fn batch(producer: Producer, values: &[Vec<u8>]) -> Bytes {
             offset: i64::from(index),
             // The encoder starts a new batch where the sequence does not run along.
             sequence: producer.sequence + index,
-            timestamp: 1_700_000_000_000,
+            timestamp,
             key: None,
             value: Some(Bytes::copy_from_slice(value)),
             headers: IndexMap::new(),

@@ -4,7 +4,7 @@
 //! (`search`). A read never leaves its segment and never passes the position of its bound (BEHAVIOUR 3.2, 3.5, 3.6, 3.21 of the project's notes).
 
 use super::search::Want;
-use super::segment::{Handle, Segment};
+use super::segment::Handle;
 use super::writer::Placed;
 use super::{Log, ReadId, ReadPlan, ReadSpec, ScanId, State, TimeQuery};
 use crate::effect::DiskOut;
@@ -35,7 +35,7 @@ impl Log {
             let Some(segment) = self.segments.get(at) else {
                 return ReadPlan::Empty;
             };
-            if let Some(placed) = self.locate(segment, target) {
+            if let Some((at, placed)) = self.locate(at, target) {
                 return self.plan_parts(at, placed, bound, spec);
             }
             // Offsets that compaction removed at a segment's end are not there: the next one goes on.
@@ -58,16 +58,18 @@ impl Log {
         after.saturating_sub(1)
     }
 
-    fn locate(&self, segment: &Segment, offset: Offset) -> Option<Placed> {
-        if let Some(placed) = segment.find_hot(offset) {
-            return Some(placed);
+    /// The first batch that ends at or above `offset`, with its segment's index, if it is known where that is.
+    fn locate(&self, at: usize, offset: Offset) -> Option<(usize, Placed)> {
+        if let Some(placed) = self.segments.get(at)?.find_hot(offset) {
+            return Some((at, placed));
         }
-        // A cursor may lead into the segment after the one that should hold the offset: a gap lies between.
-        let found = self.cursors.iter().find(|cursor| {
-            cursor.segment == segment.base && cursor.from <= offset && offset <= cursor.placed.last
-        });
-        let readable = matches!(segment.handle, Handle::Open(_));
-        found.filter(|_| readable).map(|cursor| cursor.placed)
+        // A cursor may lead into a segment after the one that should hold the offset: a gap lies between.
+        let mut cursors = self.cursors.iter();
+        let found = cursors.find(|cursor| cursor.from <= offset && offset <= cursor.placed.last)?;
+        let at = self.segment_of(found.segment);
+        let segment = self.segments.get(at)?;
+        let readable = segment.base == found.segment && matches!(segment.handle, Handle::Open(_));
+        readable.then_some((at, found.placed))
     }
 
     fn plan_parts(&self, at: usize, placed: Placed, bound: Offset, spec: &ReadSpec) -> ReadPlan {

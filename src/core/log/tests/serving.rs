@@ -604,3 +604,29 @@ fn an_untouched_log_writes_nothing_when_it_closes() {
     world.close();
     assert_eq!(trace(&mut world), "Flush");
 }
+
+#[test]
+fn a_fetch_at_offsets_that_are_nowhere_gets_the_batch_after_the_gap() {
+    let mut world = World::open(LogConfig {
+        segment_bytes: 16 << 10,
+        ..config()
+    });
+    world.fill(200, 1000);
+    world.close();
+    let logs = world.disk.names();
+    let mut logs = logs.iter().filter(|name| name.ends_with(".log"));
+    let gone = logs.nth(1).expect("several segments").to_string();
+    let next = logs.next().expect("several segments").to_string();
+    world.disk.remove(&gone);
+    world.restart(true, 200, None);
+    let base = |path: &str| {
+        path[DIR.len() + 1..][..20]
+            .parse::<i64>()
+            .expect("a number")
+    };
+    let after = world.fetch_at(base(&next));
+    assert_eq!(&after[..8], base(&next).to_be_bytes());
+    for offset in base(&gone)..base(&next) {
+        assert_eq!(world.fetch_at(offset), after, "at {offset}");
+    }
+}

@@ -281,6 +281,8 @@ impl Produce {
         let replies: Vec<TopicReply> = self
             .topics
             .into_iter()
+            // A topic named without partitions is not answered (measured on 4.2).
+            .filter(|topic| !topic.partitions.is_empty())
             .map(|topic| TopicReply {
                 name: topic.name,
                 id: topic.id,
@@ -438,6 +440,9 @@ fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
         Reject::ZstdTooEarly => (ErrorCode::UnsupportedCompressionType, false),
         Reject::NotABatch(_) | Reject::Checksum { .. } => (ErrorCode::CorruptMessage, false),
         Reject::TooLarge { .. } => (ErrorCode::MessageTooLarge, false),
+        Reject::UnknownCodec(_) | Reject::Undecodable(_) | Reject::InnerOffsets => {
+            (ErrorCode::UnknownServerError, true)
+        }
         Reject::BaseOffset(_)
         | Reject::OffsetRange { .. }
         | Reject::ControlBatch
@@ -446,9 +451,6 @@ fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
         | Reject::Records(RecordRejects {
             timestamp: false, ..
         }) => (ErrorCode::InvalidRecord, true),
-        Reject::UnknownCodec(_) | Reject::Undecodable(_) | Reject::InnerOffsets => {
-            (ErrorCode::UnknownServerError, false)
-        }
         Reject::Records(RecordRejects {
             timestamp: true, ..
         }) => (ErrorCode::InvalidTimestamp, true),
@@ -471,7 +473,7 @@ fn fill_append_error(reply: &mut PartitionReply, log_start: Offset, error: &Appe
     let (code, late) = match error {
         AppendError::Offline | AppendError::NoSpace => (ErrorCode::KafkaStorageError, false),
         AppendError::Deleted => (ErrorCode::UnknownTopicOrPartition, false),
-        AppendError::LargerThanSegment => (ErrorCode::RecordListTooLarge, true),
+        AppendError::LargerThanSegment => (ErrorCode::RecordListTooLarge, false),
         AppendError::OutOfOrderSequence { .. } => (ErrorCode::OutOfOrderSequenceNumber, true),
         AppendError::OldProducerEpoch { .. } => (ErrorCode::InvalidProducerEpoch, true),
     };
@@ -483,4 +485,47 @@ fn fill_append_error(reply: &mut PartitionReply, log_start: Offset, error: &Appe
 /// An answer that promised an offset no longer does.
 fn lose(reply: &mut PartitionReply, error: ErrorCode) {
     *reply = PartitionReply::failed(reply.index, error);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_log_start_once_the_log_was_looked_at() {
+        let answer = |reject: &Reject| {
+            let mut reply = PartitionReply::failed(0, ErrorCode::None);
+            fill_reject(&mut reply, Offset(7), reject);
+            (reply.error, reply.log_start_offset)
+        };
+        let undecodable = (ErrorCode::UnknownServerError, Offset(7));
+        assert_eq!(answer(&Reject::InnerOffsets), undecodable);
+        let no_batch = (ErrorCode::InvalidRecord, Offset::NONE);
+        assert_eq!(answer(&Reject::NoBatch), no_batch);
+    }
+
+    #[test]
+    fn a_topic_named_without_partitions_is_not_answered() {
+        let plan = |name: &str, partitions| TopicPlan {
+            name: name.into(),
+            id: TopicId::METADATA,
+            partitions,
+        };
+        let done = PartitionPlan {
+            state: State::Done,
+            reply: PartitionReply::failed(3, ErrorCode::None),
+        };
+        let produce = |topics| Produce {
+            version: 9,
+            correlation_id: 1,
+            acks: -1,
+            deadline: Monotonic(0),
+            topics,
+            waiting: 0,
+        };
+        let bytes = |topics| format!("{:?}", produce(topics).reply());
+        let nothing = bytes(Vec::new());
+        assert_eq!(bytes(vec![plan("none", Vec::new())]), nothing);
+        assert_ne!(bytes(vec![plan("t", vec![done])]), nothing);
+    }
 }

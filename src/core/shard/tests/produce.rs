@@ -172,7 +172,7 @@ fn a_batch_fits_a_segment() {
         A produce t-0:a
         > A t-0 at 0
         A produce t-0:x*1100000
-        > A t-0 error 18 start 0 (the batch is larger than segment.bytes)
+        > A t-0 error 18 start -1 (the batch is larger than segment.bytes)
         ",
     );
 }

@@ -25,6 +25,10 @@ const TICKS_PER_ROUND: usize = 10;
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
     moved: bool,
+    /// Names were given up: the files must forget them before anyone takes the names again, or a new partition would be recovered
+    /// by the offsets of its predecessor.
+    forget: bool,
+    forgetting: bool,
     writing: usize,
     next_write: Monotonic,
     next_tick: Monotonic,
@@ -37,9 +41,20 @@ impl Checkpoints {
         self.moved = true;
     }
 
+    /// Partitions are gone from the table.
+    pub(super) fn on_forgotten(&mut self) {
+        self.forget = true;
+    }
+
+    /// True while the files may still name partitions that are gone.
+    pub(super) fn is_forgetting(&self) -> bool {
+        self.forget || self.forgetting
+    }
+
     /// One of the files is written.
     pub(super) fn on_written(&mut self) {
         self.writing -= 1;
+        self.forgetting &= self.writing > 0;
     }
 }
 
@@ -84,9 +99,11 @@ impl Shard {
     /// Writes the files if anything moved since the last time.
     pub(super) fn write_checkpoints(&mut self, now: Now) {
         let state = &self.checkpoints;
-        if !state.moved || state.writing > 0 || now.mono < state.next_write || self.is_stopping() {
+        let due = state.forget || (state.moved && now.mono >= state.next_write);
+        if !due || state.writing > 0 || self.is_stopping() {
             return;
         }
+        self.checkpoints.forgetting = std::mem::take(&mut self.checkpoints.forget);
         let files = self.checkpoint_files();
         self.checkpoints.moved = false;
         self.checkpoints.writing = files.len();

@@ -109,6 +109,7 @@ impl Shard {
             Err(DiskError::NoSpace(_)) if why == Own::Checkpoint => {
                 self.checkpoints.on_moved();
                 self.checkpoints.on_written();
+                self.finish_publication(now, out);
                 return;
             }
             Err(error) => {
@@ -135,7 +136,10 @@ impl Shard {
                 self.opening.strays -= 1;
                 self.finish_publication(now, out);
             }
-            Own::Checkpoint => self.checkpoints.on_written(),
+            Own::Checkpoint => {
+                self.checkpoints.on_written();
+                self.finish_publication(now, out);
+            }
             Own::FinalCheckpoint | Own::FinalMarker => self.on_final_write(why, out),
         }
     }
@@ -260,6 +264,7 @@ impl Shard {
                 self.lose(owner, ErrorCode::UnknownTopicOrPartition, out);
                 self.opening.renaming.insert(owner);
                 self.with_tenant(owner, out, |p, disk| p.delete(now, disk));
+                self.checkpoints.on_forgotten();
             }
         }
     }
@@ -376,7 +381,14 @@ impl Shard {
             || !opening.under_way.is_empty()
             || !opening.renaming.is_empty()
             || opening.strays > 0
+            || opening.current.is_none()
         {
+            return;
+        }
+        // Every partition is in the table now, so that nothing is lost but what is gone.
+        if self.checkpoints.is_forgetting() {
+            self.write_checkpoints(now);
+            self.drain_own(out);
             return;
         }
         let Some(publication) = opening.current.take() else {
@@ -442,6 +454,7 @@ impl Shard {
                 Own::Stray,
             );
             self.opening.strays += 1;
+            self.checkpoints.on_forgotten();
         }
     }
 }

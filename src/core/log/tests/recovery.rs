@@ -403,3 +403,22 @@ fn bytes_from_nowhere_never_panic() {
         }
     }
 }
+
+#[test]
+fn a_gap_left_by_compaction_is_read_over() {
+    let mut world = stopped(60);
+    let all = bases(&world);
+    for suffix in ["log", "index", "timeindex"] {
+        world.disk.remove(&path(all[1], suffix));
+    }
+    world.restart(true, 60, None);
+    world
+        .appended
+        .retain(|(base, _)| base.0 < all[1] || base.0 >= all[2]);
+    world.check_reads();
+    let next = world.appended.iter().find(|(base, _)| base.0 == all[2]);
+    let next = next.expect("the segment after the gap").1.clone();
+    for offset in [all[1], all[1] + 1, all[2] - 1] {
+        assert!(world.fetch_at(offset).starts_with(&next), "{offset}");
+    }
+}

@@ -120,6 +120,9 @@ fn strays_are_set_aside_and_deleted_ones_removed() {
         > rename gone-0 gone-0.abababababababababababababababab-stray
         > rename other-1 other-1.abababaaabababababababababababab-stray
         release
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
         > applied 1
         > ready
         ls
@@ -129,8 +132,11 @@ fn strays_are_set_aside_and_deleted_ones_removed() {
         > gone-0.abababababababababababababababab-stray/x
         > junk/
         > junk/z
+        > log-start-offset-checkpoint
         > other-1.abababaaabababababababababababab-stray/
         > other-1.abababaaabababababababababababab-stray/y
+        > recovery-point-offset-checkpoint
+        > replication-offset-checkpoint
         ",
     );
 }
@@ -190,6 +196,9 @@ fn a_deleted_topic_makes_room_for_its_successor() {
         > A t-0 at 0
         delete t
         > rename t-0 t-0.01010101010101010101010101010101-delete
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
         > applied 3
         A produce t-0:b
         > A t-0 error 3 start -1
@@ -240,6 +249,9 @@ fn a_partition_that_is_offline_can_be_deleted() {
         show disk ctl
         delete t
         > remove t-0
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
         > applied 4
         ",
     );
@@ -266,6 +278,9 @@ fn a_directory_of_another_topic_is_set_aside() {
         show disk ctl
         delete t
         > rename t-0 t-0.77777777777777777777777777777777-stray
+        > put recovery-point-offset-checkpoint
+        > put log-start-offset-checkpoint
+        > put replication-offset-checkpoint
         > applied 4
         create t
         > mkdir t-0
@@ -379,6 +394,9 @@ fn a_topic_waits_until_a_stray_has_left_its_name() {
         A produce t-0:b
         > A t-0 at 0
         ls
+        > log-start-offset-checkpoint
+        > recovery-point-offset-checkpoint
+        > replication-offset-checkpoint
         > t-0.abababababababababababababababab-stray/
         > t-0.abababababababababababababababab-stray/x
         > t-0/

@@ -614,7 +614,9 @@ fn a_fetch_at_offsets_that_are_nowhere_gets_the_batch_after_the_gap() {
     world.fill(200, 1000);
     world.close();
     let logs = world.disk.names();
-    let mut logs = logs.iter().filter(|name| name.ends_with(".log"));
+    let mut logs = logs
+        .iter()
+        .filter(|name| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "log"));
     let gone = logs.nth(1).expect("several segments").to_string();
     let next = logs.next().expect("several segments").to_string();
     world.disk.remove(&gone);

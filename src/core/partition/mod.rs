@@ -288,13 +288,15 @@ impl Partition {
         header.leader_epoch = self.epoch;
         let parts = [Bytes::copy_from_slice(&header.encode()), records];
         let mut told = Vec::new();
-        self.log
-            .append(now, parts, &header, out, &mut told)
-            .map_err(|refused| match refused {
-                AppendRefused::NotOpen => AppendError::Offline,
-                AppendRefused::NoSpace => AppendError::NoSpace,
-                AppendRefused::LargerThanSegment => AppendError::LargerThanSegment,
-            })?;
+        let placed = self.log.append(now, parts, &header, out, &mut told);
+        if placed == Err(AppendRefused::NoSpace) {
+            self.producers.refuse(&header);
+        }
+        placed.map_err(|refused| match refused {
+            AppendRefused::NotOpen => AppendError::Offline,
+            AppendRefused::NoSpace => AppendError::NoSpace,
+            AppendRefused::LargerThanSegment => AppendError::LargerThanSegment,
+        })?;
         // A roll's snapshot stands before this batch, so it is made before the batch is applied.
         self.on_log(now, told, out, events);
         self.producers.apply(&header);

@@ -81,6 +81,8 @@ pub(super) struct Duplicate {
 pub(super) struct Producers {
     entries: BTreeMap<ProducerId, Entry>,
     writes: u64,
+    /// First batches of unknown producers that found no space: what follows them must not go first.
+    refused: BTreeMap<ProducerId, (ProducerEpoch, i32)>,
 }
 
 impl Producers {
@@ -91,8 +93,19 @@ impl Producers {
     /// May this batch of an idempotent producer be appended? `Some` if it was already.
     pub(super) fn check(&self, header: &BatchHeader) -> Result<Option<Duplicate>, AppendError> {
         let Some(entry) = self.entries.get(&header.producer_id) else {
-            // Unknown, or forgotten after a long silence: any sequence may be right.
-            return Ok(None);
+            // Unknown, or forgotten after a long silence: any sequence may be right, but not one that overtakes.
+            return match self.refused.get(&header.producer_id) {
+                Some(&(epoch, first))
+                    if epoch == header.producer_epoch && header.base_sequence > first =>
+                {
+                    Err(AppendError::OutOfOrderSequence {
+                        producer_id: header.producer_id,
+                        sequence: header.base_sequence,
+                        last: None,
+                    })
+                }
+                _ => Ok(None),
+            };
         };
         if let Some(batch) = find_duplicate(entry, header) {
             return Ok(Some(batch));
@@ -124,6 +137,15 @@ impl Producers {
         }
     }
 
+    /// Takes note of a batch that passed [`Producers::check`] and found no space.
+    pub(super) fn refuse(&mut self, header: &BatchHeader) {
+        let known = self.entries.contains_key(&header.producer_id);
+        if header.has_producer_id() && !known && self.refused.len() < PRODUCERS_PER_PARTITION_MAX {
+            let first = (header.producer_epoch, header.base_sequence);
+            self.refused.insert(header.producer_id, first);
+        }
+    }
+
     /// Takes note of a batch that is in the log.
     pub(super) fn apply(&mut self, header: &BatchHeader) {
         if !header.has_producer_id() {
@@ -134,6 +156,7 @@ impl Producers {
         {
             self.forget_oldest();
         }
+        self.refused.remove(&header.producer_id);
         self.writes += 1;
         let entry = self.entries.entry(header.producer_id).or_insert(Entry {
             epoch: header.producer_epoch,
@@ -176,6 +199,7 @@ impl Producers {
     pub(super) fn expire(&mut self, now: WallMillis, expiration: Millis) {
         self.entries
             .retain(|_, entry| !entry.is_expired(now, expiration));
+        self.refused.clear();
     }
 
     /// The content of a snapshot: each producer once for each batch kept, oldest first. A Kafka keeps the last of several entries, so that it

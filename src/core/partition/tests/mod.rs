@@ -387,3 +387,18 @@ fn written_mode_promises_after_the_write_alone() {
     assert_eq!(world.partition.high_watermark(), Offset(1));
     assert_eq!(world.partition.recovery_point(), Offset(0));
 }
+
+#[test]
+fn nothing_overtakes_a_first_batch_that_found_no_space() {
+    let mut world = World::open(PartitionConfig::default());
+    world.disk.full = true;
+    world.append(None, 1).expect("not known yet");
+    world.settle();
+    assert_eq!(world.append(Some((7, 0, 0)), 2), Err(AppendError::NoSpace));
+    world.disk.full = false;
+    world.tick(1000);
+    world.settle();
+    assert_eq!(world.answer((7, 0, 2), 1), "45");
+    assert_eq!(world.answer((7, 0, 0), 2), "1");
+    assert_eq!(world.answer((7, 0, 2), 1), "3");
+}

@@ -141,6 +141,10 @@ impl Log {
         if matches!(op, WriterOp::Reserve | WriterOp::Open) {
             self.set_space(true, events);
         }
+        if op == WriterOp::Open {
+            // A search by time may have come to the segment before its file was there.
+            self.go_on_in(base, None, out, events);
+        }
         debug_assert!(base <= self.log_end, "a segment begins within the log");
         true
     }

@@ -160,6 +160,18 @@ impl Log {
                 Some(ReadError::Disk(error))
             }
         };
+        self.go_on_in(base, error.as_ref(), out, events);
+        true
+    }
+
+    /// Searches that waited for this segment go on, or end with what is wrong with it.
+    pub(super) fn go_on_in(
+        &mut self,
+        base: Offset,
+        error: Option<&ReadError>,
+        out: &mut DiskOut,
+        events: &mut Vec<LogEvent>,
+    ) {
         let waiting: Vec<u64> = self
             .searches
             .iter()
@@ -167,12 +179,11 @@ impl Log {
             .map(|(&id, _)| id)
             .collect();
         for id in waiting {
-            match &error {
+            match error {
                 Some(error) => self.end_search(id, Err(error.clone()), events),
                 None => self.drive(id, out, events),
             }
         }
-        true
     }
 
     /// Moves a search on until it waits for something or ends.

@@ -632,3 +632,29 @@ fn a_fetch_at_offsets_that_are_nowhere_gets_the_batch_after_the_gap() {
         assert_eq!(world.fetch_at(offset), after, "at {offset}");
     }
 }
+
+#[test]
+fn a_search_by_time_goes_on_when_the_segment_it_waits_for_is_there() {
+    let mut world = World::open(LogConfig {
+        segment_bytes: 20_000,
+        ..config()
+    });
+    world.fill(12, 3000);
+    // The last of these rolls; the new segment's file is not there yet.
+    world.append(2, 4000, 2_000_000).expect("accepted");
+    world.append(2, 4000, 2_000_000).expect("accepted");
+    let rolled = |event: &LogEvent| matches!(event, LogEvent::Rolled { .. });
+    assert!(world.events.iter().any(rolled));
+    let from = world.log.log_end().0 - 1;
+    let query = TimeQuery::AtLeast {
+        timestamp: 2_000_000,
+        from: Offset(from),
+    };
+    let bound = world.log.log_end();
+    let read = world.log.find_time(query, bound, &mut world.out);
+    let read = read.expect("it waits for the file");
+    world.disk.take(&mut world.out);
+    world.settle();
+    let answered = |event: &LogEvent| matches!(event, LogEvent::ReadDone { read: other, .. } if *other == read);
+    assert!(world.events.iter().any(answered));
+}

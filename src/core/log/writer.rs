@@ -285,12 +285,15 @@ impl Writer {
     /// Everything is in the file and no write follows: readers go there from now on, whatever the cut of the file does to the tail and when.
     pub(super) fn release_all(&mut self, out: &mut DiskOut) {
         assert!(self.is_settled(), "memory goes after the last write");
-        self.tail_start = self.appended;
         self.batches.clear();
-        out.push(DiskOp::ReleaseTail {
-            file: self.file,
-            below: Position(self.appended),
-        });
+        // A log that was opened at a sector's end and got nothing since has no memory to let go.
+        if self.tail_start < self.appended {
+            self.tail_start = self.appended;
+            out.push(DiskOp::ReleaseTail {
+                file: self.file,
+                below: Position(self.appended),
+            });
+        }
     }
 
     /// Asks for a flush unless one is under way or nothing needs one.

@@ -359,8 +359,14 @@ impl Ctl {
                     waiting.remove(&from);
                 }
             }
-            // Sent by ctl only.
-            CoreMsg::Reply { .. } | CoreMsg::Publish { .. } | CoreMsg::Stop => {}
+            // Sent by ctl, or from shard to shard.
+            CoreMsg::Reply { .. }
+            | CoreMsg::Publish { .. }
+            | CoreMsg::Stop
+            | CoreMsg::Ask { .. }
+            | CoreMsg::Answer { .. }
+            | CoreMsg::Follow { .. }
+            | CoreMsg::Ready { .. } => {}
         }
         self.go_on(now, out)
     }

@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: a clock (time is an input), sockets' addresses, memory (the edge owns tails and pools).
 
+use std::any::Any;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,7 +48,8 @@ pub enum Effect<M> {
         /// Why, for the log.
         why: Close,
     },
-    /// A message to another core, FIFO per pair of cores.
+    /// A message to another core, FIFO per pair of cores. Parts of this core's files in it are lent ([`Part::Lent`], or memory as
+    /// [`Part::Head`]) when the effect is executed.
     Mesh {
         /// The receiver.
         core: CoreId,
@@ -104,6 +106,26 @@ pub enum Part {
         /// How many.
         len: u32,
     },
+    /// Bytes of a file of another core, whose edge lent it: like an extent, to be spliced. Comes in messages only; a core never
+    /// makes one.
+    Lent {
+        /// The file.
+        loan: Loan,
+        /// First byte.
+        position: Position,
+        /// How many.
+        len: u32,
+    },
+}
+
+/// A file that one core's edge lends to another's. What it is only edges know; the core hands it on.
+#[derive(Clone)]
+pub struct Loan(pub Arc<dyn Any + Send + Sync>);
+
+impl std::fmt::Debug for Loan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Loan")
+    }
 }
 
 impl Gather {
@@ -134,7 +156,9 @@ impl Part {
     pub fn len(&self) -> u64 {
         match self {
             Self::Head(bytes) => bytes.len() as u64,
-            Self::Tail { len, .. } | Self::Extent { len, .. } => u64::from(*len),
+            Self::Tail { len, .. } | Self::Extent { len, .. } | Self::Lent { len, .. } => {
+                u64::from(*len)
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::ask::{Answer, Ask, Follow};
 use crate::effect::{DiskResult, Effect};
 use crate::metadata::{CtlReply, CtlRequest, Delta, Image};
 use crate::types::{ConnId, CoreId, ListenerId, Offset, Token, WorkId};
@@ -106,6 +107,36 @@ pub enum CoreMsg {
         offset: Offset,
         /// True if this shard's log directory was not stopped cleanly before this start; meaningful on the first.
         unclean: bool,
+    },
+    /// Shard → shard: do this on partitions of yours. Answered by one `Answer` with the same id.
+    Ask {
+        /// Chosen by the sender.
+        id: WorkId,
+        /// What to do.
+        ask: Ask,
+    },
+    /// Shard → shard: the answer to an ask.
+    Answer {
+        /// As in the ask.
+        id: WorkId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Shard → shard: more about a fetch that was asked for; without effect if it is answered already.
+    Follow {
+        /// As in the ask.
+        id: WorkId,
+        /// What.
+        follow: Follow,
+    },
+    /// Shard → shard: a fetch with `announce` has so many bytes, or an error, by now. Said once; again only after a `Follow::Wait`.
+    Ready {
+        /// As in the ask.
+        id: WorkId,
+        /// How many bytes there are.
+        bytes: u64,
+        /// There is something to be told at once, whatever the number of bytes.
+        urgent: bool,
     },
     /// Ctl → shards: stop serving, flush, write the clean markers. Answered by `Stopped`.
     Stop,

@@ -5,11 +5,12 @@
 //! code runs in the broker, in the simulator and in a test that steps it by hand.
 //!
 //! Layers, lower first (a lower one never imports a higher one; `tests/layers.rs` checks it):
-//! `types < wire < effect < log < partition, metadata < fetch < api < session < input, shard, ctl`.
+//! `types < wire < effect < log < partition, metadata, placement < ask < input < fetch < api < session < shard, ctl`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod ask;
 pub mod ctl;
 pub mod effect;
 pub mod fetch;
@@ -17,6 +18,7 @@ pub mod input;
 pub mod log;
 pub mod metadata;
 pub mod partition;
+pub mod placement;
 pub mod rule;
 pub mod session;
 pub mod shard;

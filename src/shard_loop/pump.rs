@@ -384,6 +384,7 @@ fn resolve(store: &mut Store, gather: Gather) -> Vec<OutPart> {
                 position: position.0,
                 bytes: u64::from(len),
             }),
+            Part::Lent { .. } => unreachable!("no other core lends to this one yet"),
         }
     }
     parts

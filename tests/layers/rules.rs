@@ -16,7 +16,8 @@ const CORE_LAYERS: &[&[&str]] = &[
     &["wire"],
     &["effect"],
     &["log"],
-    &["partition", "metadata"],
+    &["partition", "metadata", "placement"],
+    &["ask"],
     // The vocabulary of messages needs no more than these, and the layers above fill its `Effects`.
     &["input"],
     &["fetch"],

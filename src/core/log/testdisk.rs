@@ -359,6 +359,7 @@ impl TestDisk {
         let mut bytes = Vec::new();
         for part in parts {
             match part {
+                Part::Lent { .. } => panic!("a log lends nothing"),
                 Part::Head(head) => bytes.extend_from_slice(head),
                 Part::Tail {
                     file,

@@ -176,6 +176,10 @@ impl Shard {
             CoreMsg::Request { .. } | CoreMsg::Applied { .. } | CoreMsg::Stopped => {
                 unreachable!("only ctl is asked")
             }
+            CoreMsg::Ask { .. }
+            | CoreMsg::Answer { .. }
+            | CoreMsg::Follow { .. }
+            | CoreMsg::Ready { .. } => unreachable!("one shard asks no other"),
         }
     }
 

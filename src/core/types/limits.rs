@@ -44,6 +44,13 @@ pub const PRODUCE_IN_FLIGHT_PER_CONN_MAX: usize = 128;
 pub const PRODUCE_WAIT_MS_MIN: u64 = 1000;
 /// Fetches parked per shard; one more is answered at once.
 pub const PARKED_FETCHES_MAX: usize = 100_000;
+/// Asks of one core to another that are not answered yet; beyond it the asking core takes in no new request.
+pub const MESH_ASKS_MAX: usize = 4096;
+/// From so many on a fetch that would wait at another core is answered with what is there, so that waiting fetches never keep
+/// other requests out.
+pub const MESH_FETCHES_WAITING_MAX: usize = 3 * MESH_ASKS_MAX / 4;
+/// Messages in flight of one ask, to its owner and back (see `ask`, invariant 4).
+pub const MESH_MESSAGES_PER_ASK_MAX: usize = 5;
 /// Partitions a single metadata change may create (Kafka: 10,000 in one request).
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 /// A write handed to the kernel at once.

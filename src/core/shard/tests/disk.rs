@@ -141,6 +141,7 @@ impl Disk {
     /// The bytes of a part of an answer, and whether they come from the file.
     pub(super) fn bytes_of(&self, part: &Part) -> (Vec<u8>, bool) {
         match part {
+            Part::Lent { .. } => panic!("a single core lends nothing"),
             Part::Head(bytes) => (bytes.to_vec(), false),
             Part::Tail {
                 file,

@@ -200,6 +200,10 @@ impl Disk {
     /// Takes hold of a part of a response when it is handed over.
     pub fn hold(&mut self, core: u16, part: &Part) -> Held {
         match part {
+            Part::Lent { loan, .. } => {
+                let held: &Held = loan.0.downcast_ref().expect("lent by this disk");
+                held.clone()
+            }
             Part::Head(bytes) => Held::Bytes(bytes.clone()),
             Part::Tail {
                 file,

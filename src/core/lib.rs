@@ -5,7 +5,7 @@
 //! code runs in the broker, in the simulator and in a test that steps it by hand.
 //!
 //! Layers, lower first (a lower one never imports a higher one; `tests/layers.rs` checks it):
-//! `types < wire < effect < log < partition, metadata, placement < ask < input < fetch < api < session < shard, ctl`.
+//! `types < wire < effect < log < partition, metadata, group, placement < ask < input < fetch < api < session < shard, ctl`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -14,6 +14,7 @@ pub mod ask;
 pub mod ctl;
 pub mod effect;
 pub mod fetch;
+pub mod group;
 pub mod input;
 pub mod log;
 pub mod metadata;

@@ -16,7 +16,7 @@ const CORE_LAYERS: &[&[&str]] = &[
     &["wire"],
     &["effect"],
     &["log"],
-    &["partition", "metadata", "placement"],
+    &["partition", "metadata", "group", "placement"],
     &["ask"],
     // The vocabulary of messages needs no more than these, and the layers above fill its `Effects`.
     &["input"],

@@ -1,0 +1,178 @@
+//! The primitives of Kafka's message format, old and flexible, as records of `__consumer_offsets` use them.
+//!
+//! Invariants: 1. The reader never panics and never allocates more than the bytes that are left could hold.
+//! 2. Unknown tagged fields are skipped: a later minor version may add them.
+//! Source: Kafka's protocol guide, KIP-482 (compact types, tagged fields).
+
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// They end too early.
+    #[error("the record is cut short")]
+    Truncated,
+    /// A length that the remaining bytes cannot hold, or that is negative where none may be.
+    #[error("a length of {0} does not fit")]
+    Length(i64),
+    /// Text that is not UTF-8.
+    #[error("text is not UTF-8")]
+    Utf8,
+    /// A version of a value that Kafka 4.2 does not have.
+    #[error("version {0} of the value is not known")]
+    Version(i16),
+}
+
+type Read<T> = Result<T, DecodeError>;
+
+/// Reads primitives from the front of bytes; byte fields share their memory.
+#[derive(Clone, Debug)]
+pub(super) struct Reader {
+    rest: Bytes,
+    /// Compact lengths and tagged fields.
+    pub(super) flexible: bool,
+}
+
+impl Reader {
+    pub(super) fn new(bytes: &Bytes) -> Self {
+        Self {
+            rest: bytes.clone(),
+            flexible: false,
+        }
+    }
+
+    pub(super) fn i16(&mut self) -> Read<i16> {
+        self.rest.try_get_i16().map_err(|_| DecodeError::Truncated)
+    }
+
+    pub(super) fn i32(&mut self) -> Read<i32> {
+        self.rest.try_get_i32().map_err(|_| DecodeError::Truncated)
+    }
+
+    pub(super) fn i64(&mut self) -> Read<i64> {
+        self.rest.try_get_i64().map_err(|_| DecodeError::Truncated)
+    }
+
+    fn varint(&mut self) -> Read<u32> {
+        let mut value = 0u64;
+        for shift in [0, 7, 14, 21, 28] {
+            let byte = self.rest.try_get_u8().map_err(|_| DecodeError::Truncated)?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        u32::try_from(value).map_err(|_| DecodeError::Length(-1))
+    }
+
+    fn take(&mut self, length: usize) -> Read<Bytes> {
+        if length > self.rest.len() {
+            return Err(DecodeError::Truncated);
+        }
+        Ok(self.rest.split_to(length))
+    }
+
+    /// A length before text (`wide` false) or bytes and arrays; `None` is null.
+    fn length(&mut self, wide: bool) -> Read<Option<usize>> {
+        let length = if self.flexible {
+            i64::from(self.varint()?) - 1
+        } else if wide {
+            i64::from(self.i32()?)
+        } else {
+            i64::from(self.i16()?)
+        };
+        if length == -1 {
+            return Ok(None);
+        }
+        usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= self.rest.len())
+            .map(Some)
+            .ok_or(DecodeError::Length(length))
+    }
+
+    pub(super) fn opt_text(&mut self) -> Read<Option<Arc<str>>> {
+        let Some(length) = self.length(false)? else {
+            return Ok(None);
+        };
+        let bytes = self.take(length)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| DecodeError::Utf8)?;
+        Ok(Some(text.into()))
+    }
+
+    pub(super) fn text(&mut self) -> Read<Arc<str>> {
+        self.opt_text()?.ok_or(DecodeError::Length(-1))
+    }
+
+    pub(super) fn bytes(&mut self) -> Read<Bytes> {
+        let length = self.length(true)?.ok_or(DecodeError::Length(-1))?;
+        self.take(length)
+    }
+
+    /// The count of an array whose elements take at least one byte each.
+    pub(super) fn count(&mut self) -> Read<usize> {
+        self.length(true)?.ok_or(DecodeError::Length(-1))
+    }
+
+    /// Tagged fields of a flexible struct, skipped.
+    pub(super) fn tags(&mut self) -> Read<()> {
+        if !self.flexible {
+            return Ok(());
+        }
+        for _ in 0..self.varint()? {
+            self.varint()?;
+            let length = self.varint()?;
+            let length =
+                usize::try_from(length).map_err(|_| DecodeError::Length(i64::from(length)))?;
+            self.take(length)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes primitives of versions that are not flexible: Kafka 4.2 writes no others here.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    out: BytesMut,
+}
+
+impl Writer {
+    pub(super) fn finish(self) -> Bytes {
+        self.out.freeze()
+    }
+
+    pub(super) fn i16(&mut self, value: i16) {
+        self.out.put_i16(value);
+    }
+
+    pub(super) fn i32(&mut self, value: i32) {
+        self.out.put_i32(value);
+    }
+
+    pub(super) fn i64(&mut self, value: i64) {
+        self.out.put_i64(value);
+    }
+
+    pub(super) fn opt_text(&mut self, text: Option<&str>) {
+        match text {
+            None => self.i16(-1),
+            Some(text) => self.text(text),
+        }
+    }
+
+    pub(super) fn text(&mut self, text: &str) {
+        self.i16(i16::try_from(text.len()).expect("texts of requests are checked to fit"));
+        self.out.put_slice(text.as_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.out.put_slice(bytes);
+    }
+
+    pub(super) fn count(&mut self, count: usize) {
+        self.i32(i32::try_from(count).expect("bounded by limits"));
+    }
+}

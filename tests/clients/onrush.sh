@@ -15,13 +15,14 @@ end() {
   while kill -0 "$1" 2> /dev/null; do sleep 0.05; done
 }
 
-# onrush_start DIR [key=value...]: our broker over DIR; sets ONRUSH_PID and ONRUSH_PORT.
+# onrush_start DIR [key=value...]: our broker over DIR; sets ONRUSH_PID and ONRUSH_PORT. ONRUSH_AT=port chooses the port, for a
+# broker that comes back.
 onrush_start() {
   local dir=$1 overrides=() setting
   shift
   for setting in "$@"; do overrides+=(--override "$setting"); done
-  ONRUSH_PORT=$(free_port)
-  "${ONRUSH:?path of the binary}" start --override "listeners=PLAINTEXT://127.0.0.1:$ONRUSH_PORT" --override "log.dirs=$dir" ${overrides[@]+"${overrides[@]}"} > "$WORK/onrush.log" 2>&1 &
+  ONRUSH_PORT=${ONRUSH_AT:-$(free_port)}
+  "${ONRUSH:?path of the binary}" start --override "listeners=PLAINTEXT://127.0.0.1:$ONRUSH_PORT" --override "log.dirs=$dir" ${overrides[@]+"${overrides[@]}"} >> "$WORK/onrush.log" 2>&1 &
   ONRUSH_PID=$!
   for _ in $(seq 400); do
     (exec 3<> "/dev/tcp/127.0.0.1/$ONRUSH_PORT") 2> /dev/null && return 0

@@ -4,6 +4,8 @@
 //! Deliberately absent: an authorizer (everything is allowed, and answers say so).
 //! Source: Kafka's `KRaftMetadataCache`, `AuthHelper`, `AclEntry.supportedOperations`.
 
+use std::sync::Arc;
+
 use kafka_protocol::messages::{BrokerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -24,6 +26,15 @@ pub struct ApiContext<'a> {
     pub listener: &'a str,
     /// This broker's static configs.
     pub config: &'a BrokerConfigView,
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub struct Client<'a> {
+    /// The client's id from the request's header, empty if it has none.
+    pub id: &'a str,
+    /// Its address as Kafka writes it, `/127.0.0.1`.
+    pub host: Arc<str>,
 }
 
 /// What a request that may need the controller comes to. The larger part waits in `Ask`.
@@ -127,6 +138,12 @@ fn endpoint<'a>(broker: &'a Broker, listener: &str) -> Option<&'a BrokerEndpoint
 #[must_use]
 pub fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_owned())
+}
+
+/// Text that is kept or goes to another core.
+#[must_use]
+pub fn arc(value: &str) -> Arc<str> {
+    value.into()
 }
 
 /// A topic's name as the protocol crate holds it.

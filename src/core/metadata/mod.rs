@@ -26,8 +26,8 @@ pub use request::{
     CtlReply, CtlRequest, DeletedTopic, EffectiveConfig, NewTopic, NewTopicResult, TopicRef,
 };
 pub use topic_name::{
-    CLUSTER_METADATA_TOPIC, TOPIC_NAME_BYTES_MAX, collision_form, is_internal_topic,
-    validate_topic_name,
+    CLUSTER_METADATA_TOPIC, GROUP_METADATA_TOPIC, TOPIC_NAME_BYTES_MAX, collision_form,
+    is_internal_topic, validate_topic_name,
 };
 
 /// Log directory not chosen yet (Kafka's `DirectoryId.UNASSIGNED`).

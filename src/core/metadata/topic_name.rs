@@ -9,9 +9,12 @@ pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// The topic that holds the metadata log; no client ever sees, creates or deletes it.
 pub const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
 
+/// The topic that holds consumer groups and their offsets.
+pub const GROUP_METADATA_TOPIC: &str = "__consumer_offsets";
+
 /// Topics that belong to the brokers' own bookkeeping (Kafka's set).
 const INTERNAL_TOPICS: [&str; 3] = [
-    "__consumer_offsets",
+    GROUP_METADATA_TOPIC,
     "__transaction_state",
     "__share_group_state",
 ];

@@ -1,145 +1,57 @@
 //! From a configuration to a serving broker, and back to a clean stop.
 //!
 //! Order: limits → sockets (a port in use is found before anything is written) → directory (lock, format or check) → flush
-//! measured → start screen → cores → ready → signal → stop. Any failure is one sentence: what, where, what to do.
+//! measured → start screen → cores → all of them ready → connections are accepted → signal → stop. Any failure is one sentence:
+//! what, where, what to do.
+//!
+//! Connections that come before all shards are ready, and those that a stopping broker does not accept any more, wait in the
+//! kernel: the former are served then, the latter are reset, and their clients try again.
 //!
 //! Invariants: 1. The directory's lock is held from before the first write to the end of the process. 2. After SIGTERM the process ends
-//! within [`STOP_MAX`]; with code 0 only if everything was flushed and marked clean. 3. The main thread only waits.
+//! within [`STOP_MAX`]; with code 0 only if everything was flushed and marked clean. 3. The main thread only waits. 4. A panic on
+//! any thread ends the process at once: nobody acknowledges anything after our own fault.
 
+mod cores;
+mod crashes;
 mod directory;
+mod error;
+mod placement;
 mod screen;
 mod system;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use onrush_core::ctl::{Ctl, CtlConfig};
-use onrush_core::effect::Note;
 use onrush_core::metadata::BrokerEndpoint;
-use onrush_core::metadata::properties::MetaPropertiesError;
-use onrush_core::shard::{Shard, ShardConfig};
-use onrush_core::types::{BrokerConfigView, CoreId, Millis, NodeId, TopicId};
+use onrush_core::types::{CoreId, Millis};
 
 pub use directory::{Directory, prepare, random_id};
+pub use error::BootError;
 
 use crate::config::{BrokerConfig, Durability};
 use crate::io::clock::Clock;
 use crate::io::process::StopSignals;
 use crate::io::socket::Listener;
-use crate::mesh;
 use crate::net::NetLimits;
-use crate::observe::{self, Logging};
-use crate::shard_loop::{CoreHandle, CoreSpec, Outcome, allowed_cpus, run_core};
+use crate::observe::Logging;
+use crate::shard_loop::{Outcome, allowed_cpus};
+use cores::{Cores, Handles};
+use crashes::Starts;
+use placement::Placement;
 use screen::Screen;
 
-/// The core of ctl, and the only shard of today.
-const CTL: CoreId = CoreId(0);
-const SHARD: CoreId = CoreId(1);
 /// How long a stop may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
 /// How long the last log lines may take to be written.
 const LOG_PATIENCE: Duration = Duration::from_millis(500);
-
-/// Why a broker cannot start: one sentence each.
-#[derive(Debug, thiserror::Error)]
-pub enum BootError {
-    /// The data directory cannot be used.
-    #[error(
-        "cannot use the data directory {path}: {error}; check that it exists on a healthy disk and that this user may write there, or set log.dirs"
-    )]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// Another process holds it.
-    #[error(
-        "the data directory {path} is locked by another broker that runs on it: stop that one, or set log.dirs to another directory"
-    )]
-    Locked {
-        /// Which.
-        path: PathBuf,
-    },
-    /// `meta.properties` makes no sense.
-    #[error(
-        "{path} cannot be understood ({error}): restore it from a backup, or set log.dirs to another directory"
-    )]
-    MetaProperties {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        error: MetaPropertiesError,
-    },
-    /// Formatted for another node.
-    #[error(
-        "the data directory {path} belongs to node {found}, and this is node {wanted}: set node.id={found}, or set log.dirs to another directory"
-    )]
-    OtherNode {
-        /// Which.
-        path: PathBuf,
-        /// Whose it is.
-        found: NodeId,
-        /// Who we are.
-        wanted: NodeId,
-    },
-    /// Formatted for another cluster.
-    #[error(
-        "the data directory {path} belongs to cluster {found}, and this node to cluster {wanted}: set onrush.cluster.id={found}, or set log.dirs to another directory"
-    )]
-    OtherCluster {
-        /// Which.
-        path: PathBuf,
-        /// Whose it is.
-        found: String,
-        /// Whose we are.
-        wanted: String,
-    },
-    /// Not empty and not a Kafka directory.
-    #[error(
-        "the data directory {path} is not formatted (there is no meta.properties) and holds {stranger}: set log.dirs to an empty directory"
-    )]
-    NotFormatted {
-        /// Which.
-        path: PathBuf,
-        /// Something that is in it.
-        stranger: String,
-    },
-    /// Somebody listens there.
-    #[error(
-        "port in use: listener {name} cannot be opened on {at}, another process has it (as a listener, or for a connection); stop it, or set listeners to another port"
-    )]
-    PortInUse {
-        /// The listener.
-        name: String,
-        /// Where.
-        at: String,
-    },
-    /// It cannot be bound for another reason.
-    #[error(
-        "listener {name} cannot be opened on {at}: {error}; set listeners to an address of this machine"
-    )]
-    Bind {
-        /// The listener.
-        name: String,
-        /// Where.
-        at: String,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// io_uring or a limit of the process; the text has the fix.
-    #[error("{0}")]
-    Limit(String),
-    /// A thread or descriptor could not be made.
-    #[error("cannot start the cores: {0}; raise the limits of threads and open files")]
-    Cores(std::io::Error),
-}
+/// The exit code of a broker that does not start because it has died too often.
+const CRASH_LOOP: u8 = 70;
 
 /// What the main thread waits for.
 enum Event {
+    /// A shard is.
     Ready,
     Ended(CoreId, Outcome),
     Signal(&'static str),
@@ -149,15 +61,31 @@ enum Event {
 #[must_use]
 pub fn run(config: &BrokerConfig, logging: Logging, signals: StopSignals) -> ExitCode {
     let started = Instant::now();
+    end_with_a_panic();
     let code = match start(config, signals, started) {
         Ok(running) => running.wait(),
         Err(error) => {
             complain(&format!("cannot start: {error}"));
-            ExitCode::FAILURE
+            match error {
+                BootError::CrashLoop { .. } => ExitCode::from(CRASH_LOOP),
+                _ => ExitCode::FAILURE,
+            }
         }
     };
     logging.finish(LOG_PATIENCE);
     code
+}
+
+/// Also in builds that unwind: a shard that has panicked must not leave the others running.
+fn end_with_a_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        print(info);
+        complain(
+            "this is a fault of onrush itself: the broker ends at once, what was acknowledged is safe",
+        );
+        std::process::abort();
+    }));
 }
 
 /// The last word of a process, past the log: it must arrive even when the log's filter is off.
@@ -171,10 +99,10 @@ fn complain(sentence: &str) {
 
 /// A broker whose cores run.
 struct Running {
-    ctl: CoreHandle,
-    shard: CoreHandle,
+    cores: Handles,
     events: mpsc::Receiver<Event>,
     started: Instant,
+    starts: Starts,
     address: String,
     /// Held until the process ends.
     _directory: Directory,
@@ -187,24 +115,11 @@ fn start(
 ) -> Result<Running, BootError> {
     let clock = Clock::start();
     let mut warnings = Vec::new();
+    let placement = Placement::plan(allowed_cpus(), config.shards);
     let room = system::check_limits(&mut warnings)?;
-    let mut sockets = Vec::new();
-    let mut endpoints = Vec::new();
-    for listener in &config.listeners.clients {
-        let socket = system::bind(listener, &config.net)?;
-        let port = match listener.advertised.port {
-            0 => socket.local_addr().port(),
-            port => port,
-        };
-        endpoints.push(BrokerEndpoint {
-            listener: listener.name.as_str().into(),
-            host: listener.advertised.host.as_str().into(),
-            port,
-            security_protocol: 0,
-        });
-        sockets.push(socket);
-    }
+    let (sockets, endpoints) = bind(config, placement.shards.len())?;
     let directory = directory::prepare(config, clock.now().wall)?;
+    let starts = Starts::read(&directory.path, config.crash_loop_limit)?;
     let cost = system::check_disk(&directory.path, &mut warnings)?;
     if config.durability == Durability::Flushed && cost.median > Duration::from_millis(20) {
         warnings.push(
@@ -212,23 +127,20 @@ fn start(
                 .to_owned(),
         );
     }
-    let cpus = allowed_cpus();
-    let shard_cpu = shard_cpu(&cpus);
+    let listening = sockets.iter().flatten().map(Listener::local_addr);
     let screen = Screen {
         node_id: config.node_id.0,
         cluster_id: directory.cluster_id.to_string(),
-        listeners: sockets
-            .iter()
+        listeners: listening
             .zip(&endpoints)
-            .map(|(socket, endpoint)| {
-                let bound = socket.local_addr().to_string();
+            .map(|(bound, endpoint)| {
+                let bound = bound.to_string();
                 (endpoint.listener.to_string(), bound, advertised(endpoint))
             })
             .collect(),
         data: directory.path.display().to_string(),
         is_new: directory.is_new,
-        shard_cpus: vec![shard_cpu],
-        cpus: cpus.len(),
+        cores: placement.text(),
         durability: config.durability,
         flush: cost.median,
         flush_worst: cost.worst,
@@ -242,27 +154,45 @@ fn start(
         directory: &directory,
         endpoints,
         clock,
-        shard_cpu,
+        placement: &placement,
         limits: limits(config, room),
     };
-    let (ctl, shard, events) = cores.spawn(sockets, signals)?;
+    starts.count();
+    let (cores, events) = cores.spawn(sockets, signals)?;
     Ok(Running {
-        ctl,
-        shard,
+        cores,
         events,
         started,
+        starts,
         address,
         _directory: directory,
     })
 }
 
-/// The shard gets the last CPU, since interrupts and other processes prefer the first ones; with a single CPU nothing is
-/// pinned.
-fn shard_cpu(cpus: &[usize]) -> Option<usize> {
-    match cpus {
-        [] | [_] => None,
-        [.., last] => Some(*last),
+/// The sockets of each shard, one per listener, and what clients are told of the listeners.
+fn bind(
+    config: &BrokerConfig,
+    shards: usize,
+) -> Result<(Vec<Vec<Listener>>, Vec<BrokerEndpoint>), BootError> {
+    let mut sockets: Vec<Vec<Listener>> = (0..shards).map(|_| Vec::new()).collect();
+    let mut endpoints = Vec::new();
+    for listener in &config.listeners.clients {
+        let bound = system::bind(listener, &config.net, shards)?;
+        let port = match (listener.advertised.port, bound.first()) {
+            (0, Some(socket)) => socket.local_addr().port(),
+            (port, _) => port,
+        };
+        endpoints.push(BrokerEndpoint {
+            listener: listener.name.as_str().into(),
+            host: listener.advertised.host.as_str().into(),
+            port,
+            security_protocol: 0,
+        });
+        for (shard, socket) in sockets.iter_mut().zip(bound) {
+            shard.push(socket);
+        }
     }
+    Ok((sockets, endpoints))
 }
 
 fn advertised(endpoint: &BrokerEndpoint) -> String {
@@ -278,127 +208,6 @@ fn show(text: &str) {
     // A closed stdout is no reason not to serve.
     let shown = stdout.write_all(text.as_bytes());
     shown.and_then(|()| stdout.flush()).unwrap_or_default();
-}
-
-/// What the cores are made of.
-struct Cores<'a> {
-    config: &'a BrokerConfig,
-    directory: &'a Directory,
-    endpoints: Vec<BrokerEndpoint>,
-    clock: Clock,
-    shard_cpu: Option<usize>,
-    limits: NetLimits,
-}
-
-type Spawned = (CoreHandle, CoreHandle, mpsc::Receiver<Event>);
-
-impl Cores<'_> {
-    fn spawn(&self, sockets: Vec<Listener>, signals: StopSignals) -> Result<Spawned, BootError> {
-        let mut ends = mesh::connect(2).map_err(BootError::Cores)?.into_iter();
-        let (Some(ctl_mesh), Some(shard_mesh)) = (ends.next(), ends.next()) else {
-            unreachable!("two ends were asked for");
-        };
-        let (events, received) = mpsc::channel();
-        let (done, outcomes) = mpsc::channel();
-        forward(&events, outcomes, signals).map_err(BootError::Cores)?;
-        let view = Arc::new(self.config.view.clone());
-        let incarnation = random_id();
-        let ctl_config = self.ctl_config(incarnation, Arc::clone(&view));
-        let shard_config = self.shard_config(incarnation, view);
-        let ctl = self.spec("ctl", ctl_mesh, &done, move || Ctl::new(ctl_config))?;
-        let ctl = run_core(ctl).map_err(BootError::Cores)?;
-        let shard = move || Shard::new(shard_config);
-        let shard = run_core(CoreSpec {
-            cpu: self.shard_cpu,
-            listeners: sockets,
-            notes: Box::new(move |note| {
-                observe::note(SHARD, &note);
-                if note == Note::Ready {
-                    // The main thread is gone only when the process is ending.
-                    events.send(Event::Ready).unwrap_or_default();
-                }
-            }),
-            ..self.spec("shard-1", shard_mesh, &done, shard)?
-        })
-        .map_err(BootError::Cores)?;
-        Ok((ctl, shard, received))
-    }
-
-    /// A core without listeners that is not pinned and only logs its notes.
-    fn spec<F>(
-        &self,
-        name: &str,
-        mesh: mesh::MeshEnd,
-        done: &mpsc::Sender<(CoreId, Outcome)>,
-        machine: F,
-    ) -> Result<CoreSpec<F>, BootError> {
-        let core = mesh.core();
-        Ok(CoreSpec {
-            name: name.to_owned(),
-            cpu: None,
-            machine,
-            mesh,
-            listeners: Vec::new(),
-            dir: self.directory.path.clone(),
-            lock: Some(self.directory.lock.try_clone().map_err(BootError::Cores)?),
-            limits: self.limits,
-            clock: self.clock,
-            notes: Box::new(move |note| observe::note(core, &note)),
-            done: done.clone(),
-        })
-    }
-
-    fn ctl_config(&self, incarnation: TopicId, view: Arc<BrokerConfigView>) -> CtlConfig {
-        CtlConfig {
-            node_id: self.config.node_id,
-            cluster_id: self.directory.cluster_id.clone(),
-            directory_id: self.directory.directory_id,
-            incarnation,
-            endpoints: self.endpoints.clone(),
-            rack: self.config.rack.clone(),
-            configs: view,
-            shards: vec![SHARD],
-        }
-    }
-
-    fn shard_config(&self, incarnation: TopicId, view: Arc<BrokerConfigView>) -> ShardConfig {
-        let listeners = self.config.listeners.clients.iter();
-        ShardConfig {
-            core: SHARD,
-            ctl: CTL,
-            node_id: self.config.node_id,
-            incarnation: incarnation.0,
-            broker: view,
-            listeners: listeners.map(|l| l.name.as_str().into()).collect(),
-            fetch_bytes_max: self.config.fetch_bytes_max,
-            producer_id_expiration_ms: self.config.producer_id_expiration,
-        }
-    }
-}
-
-/// Threads that only wait: for signals, and for the ends of cores.
-fn forward(
-    events: &mpsc::Sender<Event>,
-    outcomes: mpsc::Receiver<(CoreId, Outcome)>,
-    signals: StopSignals,
-) -> std::io::Result<()> {
-    let ended = events.clone();
-    std::thread::Builder::new()
-        .name("outcomes".to_owned())
-        .spawn(move || {
-            for (core, outcome) in outcomes {
-                ended.send(Event::Ended(core, outcome)).unwrap_or_default();
-            }
-        })?;
-    let signalled = events.clone();
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(
-            move || {
-                while signalled.send(Event::Signal(signals.wait())).is_ok() {}
-            },
-        )?;
-    Ok(())
 }
 
 /// The configured bounds; `room` is how many connections the process's open files allow.
@@ -420,10 +229,12 @@ fn limits(config: &BrokerConfig, room: u64) -> NetLimits {
 impl Running {
     /// Waits for the end, whoever wants it.
     fn wait(self) -> ExitCode {
-        let mut deadline: Option<Instant> = None;
-        let mut stopped = 0;
+        let mut stop_by: Option<Instant> = None;
+        // A broker that has lived so long did not die of its start.
+        let mut settled_at = Some(self.started + crashes::SETTLED);
+        let (mut ready, mut stopped) = (0, 0);
         loop {
-            let event = match deadline {
+            let event = match stop_by.or(settled_at) {
                 None => self.events.recv().ok(),
                 Some(at) => {
                     let left = at.saturating_duration_since(Instant::now());
@@ -432,19 +243,17 @@ impl Running {
             };
             match event {
                 Some(Event::Ready) => {
-                    let program = std::env::args().next();
-                    let program = program.as_deref().unwrap_or("onrush");
-                    show(&screen::ready(
-                        self.started.elapsed(),
-                        &self.address,
-                        program,
-                    ));
+                    ready += 1;
+                    if ready == self.cores.shards() {
+                        self.open();
+                    }
                 }
-                Some(Event::Signal(name)) if deadline.is_none() => {
+                Some(Event::Signal(name)) if stop_by.is_none() => {
                     tracing::info!("{name}: stopping");
-                    deadline = Some(Instant::now() + STOP_MAX);
-                    // Ctl tells the shards.
-                    self.ctl.stopper().stop();
+                    stop_by = Some(Instant::now() + STOP_MAX);
+                    // Whoever stops it wants it to end, however it ends.
+                    self.starts.forget();
+                    self.cores.stop();
                 }
                 // `timeout` and terminals send twice; the deadline is near anyway.
                 Some(Event::Signal(_)) => {}
@@ -455,9 +264,13 @@ impl Running {
                 Some(Event::Ended(core, Outcome::Stopped)) => {
                     tracing::debug!("core {core} has stopped");
                     stopped += 1;
-                    if stopped == 2 {
+                    if stopped == self.cores.count() {
                         return self.end();
                     }
+                }
+                None if stop_by.is_none() => {
+                    settled_at = None;
+                    self.starts.forget();
                 }
                 None => {
                     complain(&format!(
@@ -470,8 +283,20 @@ impl Running {
         }
     }
 
+    /// All shards are ready: from now on clients are served.
+    fn open(&self) {
+        self.cores.let_open();
+        let program = std::env::args().next();
+        let program = program.as_deref().unwrap_or("onrush");
+        show(&screen::ready(
+            self.started.elapsed(),
+            &self.address,
+            program,
+        ));
+    }
+
     fn end(self) -> ExitCode {
-        let joined = self.ctl.join().is_ok() && self.shard.join().is_ok();
+        let joined = self.cores.join();
         tracing::info!("stopped cleanly");
         if joined {
             ExitCode::SUCCESS

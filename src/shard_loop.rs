@@ -74,7 +74,10 @@ pub struct CoreSpec<F> {
     pub machine: F,
     /// This core's ends of the queues ([`crate::mesh::connect`]); also says which core it is.
     pub mesh: MeshEnd,
-    /// Bound sockets; their order gives the `ListenerId`s. Accepted from once the machine emits `Note::Ready`.
+    /// CPUs for its helper thread and the kernel's workers; anywhere if empty.
+    pub helper_cpus: Vec<usize>,
+    /// Bound sockets; their order gives the `ListenerId`s. Accepted from once the machine has emitted `Note::Ready` and
+    /// [`CoreHandle::let_open`] was called.
     pub listeners: Vec<Listener>,
     /// The log directory, locked by the caller.
     pub dir: PathBuf,
@@ -126,6 +129,11 @@ impl CoreHandle {
         self.stop.clone()
     }
 
+    /// Lets it accept connections once it is ready itself: a broker does so when all its cores are ready.
+    pub fn let_open(&self) {
+        self.stop.sleeper.let_open();
+    }
+
     /// Waits for the thread to end. Its outcome went through `CoreSpec::done`.
     ///
     /// Errors: the thread panicked (in a build that unwinds).
@@ -145,17 +153,14 @@ where
     let stop = Stopper {
         sleeper: Arc::clone(spec.mesh.own()),
     };
-    // Asked for here: the new thread will be pinned.
-    let allowed = allowed_cpus();
     let thread = thread::Builder::new()
         .name(spec.name.clone())
         .spawn(move || {
             let core = spec.mesh.core();
             let done = spec.done.clone();
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| run(spec, &allowed))).unwrap_or_else(|_| {
-                    Outcome::Halted(String::from("a core of the broker panicked (see above)"))
-                });
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(spec))).unwrap_or_else(|_| {
+                Outcome::Halted(String::from("a core of the broker panicked (see above)"))
+            });
             // Nobody listens any more: then the process is ending already.
             let _told = done.send((core, outcome)).is_ok();
         })?;
@@ -170,7 +175,7 @@ pub fn allowed_cpus() -> Vec<usize> {
     cpus
 }
 
-fn run<M, F>(spec: CoreSpec<F>, allowed: &[usize]) -> Outcome
+fn run<M, F>(spec: CoreSpec<F>) -> Outcome
 where
     M: Machine + 'static,
     F: FnOnce() -> M + Send + 'static,
@@ -192,17 +197,8 @@ where
             return Outcome::Halted(why);
         }
     };
-    // The kernel's workers and the helper thread stay off the shard's CPU where there are others.
-    let mut others: Vec<usize> = allowed
-        .iter()
-        .copied()
-        .filter(|cpu| Some(*cpu) != spec.cpu)
-        .collect();
-    if others.is_empty() {
-        others = allowed.to_vec();
-    }
     executor.run(async move {
-        match pump::Pump::new(spec, &others) {
+        match pump::Pump::new(spec) {
             Ok(pump) => pump.run(),
             Err(why) => Outcome::Halted(why),
         }

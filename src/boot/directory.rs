@@ -194,7 +194,7 @@ fn stranger(path: &Path, files: &[NewFile]) -> io::Result<Option<String>> {
 const TEMPORARY: &str = ".tmp";
 
 /// Writes beside, flushes, renames, flushes the directory: the file is there whole or not at all, also after a power cut.
-fn write_whole(dir: &Path, file: &NewFile) -> io::Result<()> {
+pub(super) fn write_whole(dir: &Path, file: &NewFile) -> io::Result<()> {
     let path = dir.join(&*file.path);
     let parent = path.parent().unwrap_or(dir);
     if parent != dir {

@@ -18,10 +18,8 @@ pub(super) struct Screen {
     pub(super) data: String,
     /// True if it was formatted just now.
     pub(super) is_new: bool,
-    /// The CPU of each shard, `None` where it is not pinned.
-    pub(super) shard_cpus: Vec<Option<usize>>,
-    /// CPUs that the process may use.
-    pub(super) cpus: usize,
+    /// How many shards run where.
+    pub(super) cores: String,
     /// What acks=all promises.
     pub(super) durability: Durability,
     /// Median cost of making 4 KiB durable.
@@ -56,7 +54,7 @@ impl Screen {
         }
         let new = if self.is_new { " (new)" } else { "" };
         row("data", &format!("{}{new}", self.data));
-        row("cores", &self.cores());
+        row("cores", &self.cores);
         row("durability", &self.promise());
         for warning in &self.warnings {
             row("warning", warning);
@@ -76,21 +74,6 @@ impl Screen {
             row("note", &format!("unknown keys, ignored: {keys}"));
         }
         text
-    }
-
-    fn cores(&self) -> String {
-        let pins: Vec<_> = self
-            .shard_cpus
-            .iter()
-            .map(|cpu| cpu.map_or("not pinned".to_owned(), |cpu| format!("CPU {cpu}")))
-            .collect();
-        let shards = self.shard_cpus.len();
-        let plural = if shards == 1 { "" } else { "s" };
-        format!(
-            "{shards} shard{plural} ({}) of {} CPUs",
-            pins.join(", "),
-            self.cpus
-        )
     }
 
     fn promise(&self) -> String {
@@ -160,8 +143,7 @@ mod tests {
             listeners: vec![("PLAINTEXT".into(), "0.0.0.0:9092".into(), "box:9092".into())],
             data: "/data".into(),
             is_new: true,
-            shard_cpus: vec![Some(1)],
-            cpus: 2,
+            cores: "1 shard (CPU 1) of 2 CPUs".into(),
             durability: Durability::Flushed,
             flush: Duration::from_micros(1500),
             flush_worst: Duration::from_micros(2500),

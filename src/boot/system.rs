@@ -95,8 +95,12 @@ const PORT_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two attempts.
 const PORT_RETRY: Duration = Duration::from_millis(20);
 
-/// Binds one listener, after a probe that finds whoever listens there already; waits a little for a port that is being freed.
-pub(super) fn bind(listener: &ListenerConfig, net: &NetConfig) -> Result<Listener, BootError> {
+/// Binds one listener for so many shards; waits a little for a port that is being freed.
+pub(super) fn bind(
+    listener: &ListenerConfig,
+    net: &NetConfig,
+    shards: usize,
+) -> Result<Vec<Listener>, BootError> {
     let buffers = SocketBuffers {
         send_bytes: net.send_buffer_bytes,
         receive_bytes: net.receive_buffer_bytes,
@@ -115,7 +119,7 @@ pub(super) fn bind(listener: &ListenerConfig, net: &NetConfig) -> Result<Listene
     let until = Instant::now() + PORT_PATIENCE;
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in addresses(&listener.bind).map_err(failed)? {
-        match bind_until(address, buffers, until) {
+        match bind_until(address, shards, buffers, until) {
             Ok(bound) => return Ok(bound),
             // A kernel without IPv6: the next candidate is IPv4.
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => last = error,
@@ -125,9 +129,14 @@ pub(super) fn bind(listener: &ListenerConfig, net: &NetConfig) -> Result<Listene
     Err(failed(last))
 }
 
-fn bind_until(address: SocketAddr, buffers: SocketBuffers, until: Instant) -> io::Result<Listener> {
+fn bind_until(
+    address: SocketAddr,
+    shards: usize,
+    buffers: SocketBuffers,
+    until: Instant,
+) -> io::Result<Vec<Listener>> {
     loop {
-        match Listener::bind(address, buffers) {
+        match Listener::bind_many(address, shards, buffers) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
                 std::thread::sleep(PORT_RETRY);
             }

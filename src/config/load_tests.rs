@@ -122,7 +122,7 @@ fn refusals_name_key_value_and_reason() {
             &["onrush.durability=maybe"],
             "must be one of flushed, written",
         ),
-        (&["onrush.shards=2"], "must be between 1 and 1"),
+        (&["onrush.shards=129"], "must be between 1 and 128"),
         (&["auto.create.topics.enable=1"], "must be true or false"),
         (
             &["authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer"],

@@ -52,6 +52,10 @@ pub struct BrokerConfig {
     pub data_dir: PathBuf,
     /// `onrush.durability`
     pub durability: Durability,
+    /// `onrush.shards`; `None`: one per CPU.
+    pub shards: Option<usize>,
+    /// `onrush.crash.loop.limit`
+    pub crash_loop_limit: u32,
     /// `fetch.max.bytes`
     pub fetch_bytes_max: u64,
     /// `producer.id.expiration.ms`
@@ -97,6 +101,8 @@ impl BrokerConfig {
                 Some("written") => Durability::Written,
                 _ => Durability::Flushed,
             },
+            shards: values.number_or_null("onrush.shards").map(narrow),
+            crash_loop_limit: narrow(values.number("onrush.crash.loop.limit")),
             fetch_bytes_max: narrow(values.number("fetch.max.bytes")),
             producer_id_expiration: Millis(narrow(values.number("producer.id.expiration.ms"))),
             net: net(values),

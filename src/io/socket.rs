@@ -1,8 +1,10 @@
 //! Sockets: listening ones shared by port between shards, and the options of accepted ones.
 //!
 //! Invariants:
-//! 1. A port in use by another process is found by a probe *without* SO_REUSEPORT; with it two processes would share
-//!    the port in silence, each getting half of the clients.
+//! 1. A port belongs to one process: the first socket is bound and listens *without* SO_REUSEPORT, which fails while anybody else
+//!    listens there, and gets the option only then, for the sockets of the other shards to join. With the option from the start, two
+//!    processes of one user would share the port in silence, each getting half of the clients; a probe that is closed again
+//!    would let two that start at the same moment pass.
 //! 2. Accepted sockets stay in blocking mode: the ring polls them; the one call that must not block (splice) sets O_NONBLOCK
 //!    for its own duration ([`super::splice`]).
 //! 3. Half-open peers are found by keepalive probes when idle, and by the connection's own deadlines while something is to be sent.
@@ -17,14 +19,9 @@ use std::io;
 use std::mem;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::thread;
-use std::time::{Duration, Instant};
 
 /// Connections the kernel completes before we accept them.
 const BACKLOG: libc::c_int = 1024;
-/// How long a start waits for its port, and between two attempts.
-const PORT_PATIENCE: Duration = Duration::from_secs(2);
-const PORT_RETRY: Duration = Duration::from_millis(20);
 /// Seconds of silence before the first keepalive probe, between probes, and number of probes.
 const KEEPALIVE: (libc::c_int, libc::c_int, libc::c_int) = (60, 10, 5);
 
@@ -54,18 +51,19 @@ impl Listener {
         count: usize,
         buffers: SocketBuffers,
     ) -> io::Result<Vec<Self>> {
-        if addr.port() != 0 {
-            probe(addr, buffers)?;
+        let first = bind(addr, false, buffers)?;
+        if count > 1 {
+            set_option(&first, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
         }
-        let mut listeners = Vec::with_capacity(count);
-        let mut addr = addr;
-        for _ in 0..count {
-            let listener = TcpListener::from(bind(addr, true, buffers)?);
-            addr = listener.local_addr()?;
-            listeners.push(Self {
-                fd: listener.into(),
-                local: addr,
-            });
+        let first = TcpListener::from(first);
+        let local = first.local_addr()?;
+        let mut listeners = vec![Self {
+            fd: first.into(),
+            local,
+        }];
+        for _ in 1..count {
+            let fd = bind(local, true, buffers)?;
+            listeners.push(Self { fd, local });
         }
         Ok(listeners)
     }
@@ -87,20 +85,6 @@ impl Listener {
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {
         self.fd
-    }
-}
-
-/// Finds out whether the port is free, for a while: the ring of a killed process holds its listening sockets until the kernel has
-/// taken it apart, some hundred milliseconds after the process is gone.
-fn probe(addr: SocketAddr, buffers: SocketBuffers) -> io::Result<()> {
-    let until = Instant::now() + PORT_PATIENCE;
-    loop {
-        match bind(addr, false, buffers) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
-                thread::sleep(PORT_RETRY);
-            }
-            result => return result.map(drop),
-        }
     }
 }
 
@@ -228,23 +212,65 @@ fn set_option(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Barrier};
+    use std::thread;
 
-    #[test]
-    fn a_port_in_use_is_found_in_spite_of_reuseport() {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let first = Listener::bind(any, SocketBuffers::default()).expect("binds");
-        let again = Listener::bind(first.local_addr(), SocketBuffers::default());
-        assert_eq!(
-            again.expect_err("is in use").kind(),
-            io::ErrorKind::AddrInUse
-        );
+    fn any() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
     }
 
     #[test]
-    fn shards_share_one_port() {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let all = Listener::bind_many(any, 3, SocketBuffers::default()).expect("binds");
+    fn a_port_in_use_is_found_in_spite_of_reuseport() {
+        for count in [1, 3] {
+            let first = Listener::bind_many(any(), count, SocketBuffers::default());
+            let first = first.expect("binds");
+            let again = Listener::bind_many(first[0].local_addr(), 2, SocketBuffers::default());
+            let error = again.expect_err("is in use");
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        }
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_one_gets_the_port() {
+        for _ in 0..20 {
+            let address = Listener::bind(any(), SocketBuffers::default())
+                .expect("binds")
+                .local_addr();
+            let start = Arc::new(Barrier::new(4));
+            let racers: Vec<_> = (0..4)
+                .map(|_| {
+                    let start = Arc::clone(&start);
+                    thread::spawn(move || {
+                        start.wait();
+                        let bound = Listener::bind_many(address, 3, SocketBuffers::default());
+                        // Nobody lets go before all have tried.
+                        start.wait();
+                        bound.is_ok()
+                    })
+                })
+                .collect();
+            let winners = racers.into_iter().map(|r| r.join().expect("it ends"));
+            assert_eq!(winners.filter(|won| *won).count(), 1);
+        }
+    }
+
+    #[test]
+    fn connections_are_spread_over_the_shards() {
+        let all = Listener::bind_many(any(), 3, SocketBuffers::default()).expect("binds");
         assert_eq!(all.len(), 3);
         assert!(all.iter().all(|l| l.local_addr() == all[0].local_addr()));
+        let address = all[0].local_addr();
+        let clients: Vec<TcpStream> = (0..300)
+            .map(|_| TcpStream::connect(address).expect("connects"))
+            .collect();
+        let mut accepted = 0;
+        for listener in all {
+            let listener = TcpListener::from(listener.into_fd());
+            listener.set_nonblocking(true).expect("is set");
+            let own = std::iter::from_fn(|| listener.accept().ok()).count();
+            assert!(own > 50, "one of three shards got {own} of 300");
+            accepted += own;
+        }
+        assert_eq!(accepted, clients.len());
     }
 }

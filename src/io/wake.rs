@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 pub struct Sleeper {
     sleeping: AtomicBool,
     stop_wanted: AtomicBool,
+    open_wanted: AtomicBool,
     wake: Wake,
 }
 
@@ -30,6 +31,7 @@ impl Sleeper {
         Ok(Self {
             sleeping: AtomicBool::new(false),
             stop_wanted: AtomicBool::new(false),
+            open_wanted: AtomicBool::new(false),
             wake: Wake::new()?,
         })
     }
@@ -62,6 +64,18 @@ impl Sleeper {
     pub fn ask_to_stop(&self) {
         self.stop_wanted.store(true, Ordering::SeqCst);
         self.wake.event().signal();
+    }
+
+    /// Lets the core accept connections once it is ready itself, and wakes it.
+    pub fn let_open(&self) {
+        self.open_wanted.store(true, Ordering::SeqCst);
+        self.wake.event().signal();
+    }
+
+    /// True once it may accept connections.
+    #[must_use]
+    pub fn may_open(&self) -> bool {
+        self.open_wanted.load(Ordering::SeqCst)
     }
 
     /// True once it was asked to stop.

@@ -76,6 +76,8 @@ pub(super) struct Pump<M> {
     notes: Vec<Note>,
     wake_at: Option<Monotonic>,
     stop_given: bool,
+    /// The machine has said that it is ready.
+    ready: bool,
     outcome: Option<Outcome>,
 }
 
@@ -103,17 +105,17 @@ macro_rules! store_cx {
 }
 
 impl<M: Machine> Pump<M> {
-    /// Sets everything up on the core's own thread; `others` are the CPUs for its helpers.
+    /// Sets everything up on the core's own thread.
     ///
     /// Errors: a sentence that says what the system refuses.
-    pub(super) fn new<F>(spec: CoreSpec<F>, others: &[usize]) -> Result<Self, String>
+    pub(super) fn new<F>(spec: CoreSpec<F>) -> Result<Self, String>
     where
         F: FnOnce() -> M,
     {
         let own = Arc::clone(spec.mesh.own());
         let mut ring = Ring::new()?;
         let mut notes = Vec::new();
-        if let Err(error) = ring.bound_workers(WORKERS_MAX, others) {
+        if let Err(error) = ring.bound_workers(WORKERS_MAX, &spec.helper_cpus) {
             notes.push(Note::Warn(format!(
                 "the kernel's I/O workers stay unbounded: {error}"
             )));
@@ -127,7 +129,7 @@ impl<M: Machine> Pump<M> {
         let woken: Rc<Event> = Rc::new(event.map_err(|e| fail("the wake-up event", e))?);
         ring.read_event(woken.clone(), Tag::Woken);
         let helper = format!("{}-files", spec.name);
-        let store = Store::start(&helper, spec.dir, others.to_vec(), Arc::clone(&own))
+        let store = Store::start(&helper, spec.dir, spec.helper_cpus, Arc::clone(&own))
             .map_err(|e| fail("the helper thread", e))?;
         own.wake().publish_ring(Some(ring.fd()));
         Ok(Self {
@@ -148,6 +150,7 @@ impl<M: Machine> Pump<M> {
             notes,
             wake_at: None,
             stop_given: false,
+            ready: false,
             outcome: None,
         })
     }
@@ -192,6 +195,9 @@ impl<M: Machine> Pump<M> {
             self.inbox.push_back(Input::Tick);
         }
         worked |= self.step_all();
+        if self.ready && self.own.may_open() {
+            self.net.open();
+        }
         self.net.hold_back(self.mesh.is_backed_up(), net_cx!(self));
         self.net.tick(net_cx!(self));
         self.store.flush();
@@ -283,9 +289,7 @@ impl<M: Machine> Pump<M> {
             }
             Effect::Again { work } => self.again.push_back(work),
             Effect::Note(note) => {
-                if note == Note::Ready {
-                    self.net.open();
-                }
+                self.ready |= note == Note::Ready;
                 self.notes.push(note);
             }
             Effect::Halt(why) => self.end(Outcome::Halted(why)),

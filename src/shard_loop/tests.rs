@@ -50,6 +50,7 @@ impl Core {
         let handle = run_core(CoreSpec {
             name: String::from("toy"),
             cpu: allowed_cpus().first().copied(),
+            helper_cpus: allowed_cpus(),
             machine,
             mesh,
             listeners: vec![listener],
@@ -61,6 +62,7 @@ impl Core {
             done: done_in,
         })
         .expect("a thread is there");
+        handle.let_open();
         Self {
             address,
             handle,

@@ -2,6 +2,8 @@
 //!
 //! A bound that an operator may set is in the config schema; what stands here is fixed or the outer limit of it.
 
+/// Shards of one process.
+pub const SHARDS_MAX: usize = 128;
 /// The unit of direct I/O: positions and lengths of writes are multiples of it, memory is aligned to it.
 pub const SECTOR_BYTES: u64 = 4096;
 /// Smallest batch that a length field may claim: the v2 header after the length.

@@ -54,13 +54,16 @@ pub fn free_port() -> u16 {
 
 impl Setup {
     /// The binary, with its defaults but for port and directory, and what `ONRUSH_TEST_OVERRIDES` sets
-    /// (`key=value`, separated by spaces).
+    /// (`key=value`, separated by spaces). Tests kill it many times in a row: it is told not to mind.
     #[must_use]
     pub fn new(binary: &str) -> Self {
         let overrides = std::env::var("ONRUSH_TEST_OVERRIDES").unwrap_or_default();
+        let own = std::iter::once("onrush.crash.loop.limit=0".to_owned());
         Self {
             binary: binary.into(),
-            overrides: overrides.split_whitespace().map(str::to_owned).collect(),
+            overrides: own
+                .chain(overrides.split_whitespace().map(str::to_owned))
+                .collect(),
             arguments: Vec::new(),
             port: free_port(),
         }

@@ -62,8 +62,11 @@ impl Handles {
 
     /// Waits for all threads. True if all of them ended well.
     pub(super) fn join(self) -> bool {
-        let all = std::iter::once(self.ctl).chain(self.shards);
-        all.fold(true, |well, core| core.join().is_ok() && well)
+        let mut well = self.ctl.join().is_ok();
+        for shard in self.shards {
+            well &= shard.join().is_ok();
+        }
+        well
     }
 }
 

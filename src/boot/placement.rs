@@ -67,9 +67,12 @@ fn ranges(numbers: &[usize]) -> String {
     }
     let texts: Vec<String> = runs
         .iter()
-        .map(|(first, last)| match first == last {
-            true => first.to_string(),
-            false => format!("{first}-{last}"),
+        .map(|(first, last)| {
+            if first == last {
+                first.to_string()
+            } else {
+                format!("{first}-{last}")
+            }
         })
         .collect();
     texts.join(", ")

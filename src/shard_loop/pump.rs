@@ -228,15 +228,10 @@ impl<M: Machine> Pump<M> {
     }
 
     fn take_messages(&mut self) -> usize {
-        let mut count = 0;
-        while count < MESSAGES_PER_ROUND {
-            let Some((from, msg)) = self.mesh.receive() else {
-                break;
-            };
-            self.inbox.push_back(Input::Mesh { from, msg });
-            count += 1;
-        }
-        count
+        let inbox = &mut self.inbox;
+        self.mesh.receive(MESSAGES_PER_ROUND, |from, msg| {
+            inbox.push_back(Input::Mesh { from, msg });
+        })
     }
 
     /// Steps the machine with all that is ready, then with the work that asked to go on.

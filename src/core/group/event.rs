@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::live::Live;
 use crate::types::Monotonic;
 
 /// A change that no record tells; made by a coordinator for itself.
@@ -21,4 +22,8 @@ pub(super) enum Change {
         member_id: Arc<str>,
         until: Monotonic,
     },
+    /// What the group does now. If it is Empty or Stable, the records before it said so.
+    Live { group_id: Arc<str>, live: Box<Live> },
+    /// A timer rang too early, because its time had been put off: it is set again.
+    Rearm { group_id: Arc<str> },
 }

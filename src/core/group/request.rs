@@ -14,7 +14,7 @@ use super::reply::{
     CommitReply, DescribeReply, FetchReply, JoinReply, LeaveReply, LeftMember, OffsetDeleteReply,
     Reply, SyncReply, TopicErrors,
 };
-use crate::types::{ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, TopicId};
+use crate::types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 
 /// A request to the coordinator of a group.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -266,12 +266,5 @@ impl CommitTopic {
             topic: self.topic.clone(),
             partitions: partitions.collect(),
         }
-    }
-}
-
-impl Join {
-    /// How long the member may be silent; `None` outside of what the config allows or below zero.
-    pub(super) fn session_timeout(&self) -> Option<Millis> {
-        u64::try_from(self.session_timeout_ms).ok().map(Millis)
     }
 }

@@ -1,6 +1,7 @@
 //! Decisions and what they are made of.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -109,7 +110,7 @@ pub struct Record {
 
 /// What a coordinator decided. Nothing has changed yet.
 ///
-/// The host appends `records` as one batch. If the log refuses, it drops the decision and answers the call with
+/// The host appends `records`, best as one batch; each stands for itself. If the log refuses, it drops the decision and answers the call with
 /// [`super::Request::refuse`]. Otherwise it gives the records to `replay`, then the events to `apply`, at once and in their
 /// order, and sends the answers: those that do not wait at once, the others when the log's high watermark has reached the
 /// log's end as it was after the append. This is the rule COMMIT_BEFORE_DURABLE, and the host's.
@@ -121,8 +122,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// To this call and to others that waited.
     pub answers: Vec<Answer>,
-    /// There is more to do of the same: ask again after this has been applied (`tick`, `forget`, `expire`).
-    pub more: bool,
+    /// Of a sweep (`forget`, `expire`): there is more to do, from this group on, once this is applied.
+    pub more: Option<Arc<str>>,
 }
 
 impl Decision {
@@ -164,13 +165,13 @@ pub fn append_error(error: ErrorCode) -> ErrorCode {
 
 /// The partition of `__consumer_offsets` that a group belongs to, of `partitions` > 0.
 ///
-/// Source: `Utils.abs(groupId.hashCode()) % partitions`: Java hashes UTF-16 units, and `abs` clears the sign.
+/// Source: `Utils.abs(groupId.hashCode()) % partitions`: Java hashes UTF-16 units, and `abs` of the least number is 0.
 #[must_use]
 pub fn partition_of(group_id: &str, partitions: u32) -> PartitionIndex {
     assert!(partitions > 0, "the topic has partitions");
-    let hash = group_id.encode_utf16().fold(0u32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(u32::from(unit))
+    let hash = group_id.encode_utf16().fold(0i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
     });
-    let index = (hash & 0x7fff_ffff) % partitions;
-    PartitionIndex(i32::try_from(index).expect("31 bits"))
+    let index = hash.checked_abs().unwrap_or(0).cast_unsigned() % partitions;
+    PartitionIndex(i32::try_from(index).expect("less than 2^31"))
 }

@@ -79,6 +79,23 @@ pub const REQUEST_ELEMENTS_MAX: usize = 1_000_000;
 pub const UNSENT_FRAMES_MAX: usize = 128;
 /// Bytes of such answers.
 pub const UNSENT_BYTES_MAX: u64 = 1024 * 1024;
+/// Groups of one partition of `__consumer_offsets`; one more is told COORDINATOR_NOT_AVAILABLE.
+pub const GROUPS_PER_COORDINATOR_MAX: usize = 100_000;
+/// Members of a group, whatever `group.max.size` says, and ids handed out to members to be; GROUP_MAX_SIZE_REACHED.
+pub const GROUP_MEMBERS_MAX: usize = 10_000;
+/// Assignors that a member may name; INVALID_REQUEST.
+pub const MEMBER_PROTOCOLS_MAX: usize = 100;
+/// Bytes that a member may tell about itself, for all its assignors; INVALID_REQUEST.
+pub const MEMBER_METADATA_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of all members' metadata of one coordinator; beyond it a join is told COORDINATOR_NOT_AVAILABLE.
+pub const GROUP_METADATA_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Offsets that a group may store; one more is refused with INVALID_COMMIT_OFFSET_SIZE.
+pub const OFFSETS_PER_GROUP_MAX: usize = 1_000_000;
+/// Names and ids in requests to a coordinator: a record counts them with 15 bits, and a member id gets 37 more bytes.
+pub const GROUP_TEXT_BYTES_MAX: usize = 32_000;
+/// Groups that one decision of a sweep (expiry, a topic deleted) looks at, and tombstones that it writes, at most but for
+/// those of its last group.
+pub const SWEEP_GROUPS_MAX: usize = 1000;
 
 const _: () = assert!(SECTOR_BYTES.is_power_of_two());
 const _: () = assert!(WRITE_BYTES_MAX.is_multiple_of(SECTOR_BYTES));
@@ -86,3 +103,4 @@ const _: () = assert!(PREALLOCATE_BYTES_MIN.is_multiple_of(SECTOR_BYTES));
 const _: () = assert!(PREALLOCATE_BYTES_MIN <= PREALLOCATE_BYTES_MAX);
 const _: () = assert!(HOT_TAIL_BYTES_MAX < UNWRITTEN_BYTES_MAX);
 const _: () = assert!(SCAN_READ_BYTES.is_multiple_of(SECTOR_BYTES));
+const _: () = assert!(GROUP_TEXT_BYTES_MAX + 37 <= 32_767);

@@ -4,6 +4,7 @@ mod config;
 mod error_code;
 mod ids;
 pub mod limits;
+mod scramble;
 mod time;
 
 pub use config::{
@@ -15,4 +16,5 @@ pub use ids::{
     ConnId, CoreId, DirectoryId, FileId, LeaderEpoch, ListenerId, NodeId, Offset, OwnerId,
     PartitionIndex, Position, ProducerEpoch, ProducerId, Token, TopicId, TopicPartition, WorkId,
 };
+pub use scramble::scramble;
 pub use time::{Millis, Monotonic, Now, WallMillis};

@@ -167,6 +167,7 @@ impl Cores<'_> {
         let listeners = self.config.listeners.clients.iter();
         ShardConfig {
             core,
+            shards: u16::try_from(self.placement.shards.len()).expect("few shards"),
             ctl: CTL,
             node_id: self.config.node_id,
             incarnation: incarnation.0,

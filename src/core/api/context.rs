@@ -11,7 +11,8 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::metadata::{Broker, BrokerConfigs, BrokerEndpoint, Image, PartitionState, Topic};
-use crate::types::{BrokerConfigView, DirectoryId, NodeId, Now, TopicId};
+use crate::placement;
+use crate::types::{BrokerConfigView, CoreId, DirectoryId, NodeId, Now, PartitionIndex, TopicId};
 
 /// What every handler gets.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,34 @@ pub struct Client<'a> {
     pub id: &'a str,
     /// Its address as Kafka writes it, `/127.0.0.1`.
     pub host: Arc<str>,
+}
+
+/// Who of this broker's cores owns which partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Owners<'a> {
+    /// The metadata that this core has applied.
+    pub image: &'a Image,
+    /// This broker.
+    pub node: NodeId,
+    /// How many shards it has.
+    pub shards: u16,
+}
+
+impl Owners<'_> {
+    /// A topic's id.
+    #[must_use]
+    pub fn topic_id(&self, name: &str) -> Option<TopicId> {
+        self.image.topics_by_name.get(name).copied()
+    }
+
+    /// The core that owns a partition; `None` if it does not exist or is not kept on this broker.
+    #[must_use]
+    pub fn find(&self, topic: TopicId, partition: PartitionIndex) -> Option<CoreId> {
+        let partitions = &self.image.topics.get(&topic)?.partitions;
+        let state = partitions.get(usize::try_from(partition.0).ok()?)?;
+        let here = state.replicas.contains(&self.node);
+        here.then(|| placement::owner(topic, partition, self.shards))
+    }
 }
 
 /// What a request that may need the controller comes to. The larger part waits in `Ask`.

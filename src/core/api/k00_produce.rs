@@ -8,8 +8,8 @@
 //! | 13 | topic ids |
 //!
 //! A request goes through three phases, each visible to the shard: *check* (bounded, resumable: headers, checksums,
-//! every record), *append* (at once for all partitions; the order is fixed then and the connection's next request may
-//! come), *wait* (for the high watermark of each partition, which is what the durability promise moves).
+//! every record), *ask* (one message to each owner core, whose order is the order of the log: the connection's next request may
+//! come), *wait* (for the owners' answers, which come when every batch is as safe as the durability promise says).
 //!
 //! acks=0 waits for nothing, and no request has less than a second to become durable: Kafka with one replica never waits.
 //!
@@ -23,14 +23,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;
 
+use super::context::Owners;
 use super::k00_produce_reply::{PartitionReply, TopicReply, encode};
+use crate::ask::{AppendAsk, AppendBatch, AppendOutcome, AppendResult, Place};
 use crate::effect::Gather;
-use crate::metadata::Image;
 use crate::metadata::topic_config::TopicConfigs;
-use crate::partition::{AppendError, Appended, Table};
+use crate::partition::{AppendError, Appended};
 use crate::types::limits;
 use crate::types::{
-    ErrorCode, Millis, Monotonic, Now, Offset, OwnerId, PartitionIndex, TopicId, WallMillis,
+    CoreId, ErrorCode, Millis, Monotonic, Now, Offset, PartitionIndex, TopicId, WallMillis,
 };
 use crate::wire::batch::BatchHeader;
 use crate::wire::validate::{
@@ -72,47 +73,36 @@ struct PartitionPlan {
 
 #[derive(Debug)]
 enum State {
-    /// With the log's start, for the answer to a refusal.
-    Check(OwnerId, Offset, Box<Validator>),
-    Checked(OwnerId, Box<Prepared>),
-    Wait,
+    /// The records are being looked at.
+    Check(Owned, Box<Validator>),
+    /// To be appended.
+    Checked(Owned, Box<Prepared>),
+    /// Refused, and the answer names the log's start, which its owner knows.
+    Refused(Owned),
+    /// Its owner was asked.
+    Asked,
     Done,
 }
 
-/// What became of one batch: where it lies and its partition's high watermark, or why not and the log's start.
-pub type AppendResult = Result<(Appended, Offset), (AppendError, Offset)>;
+/// Which partition a batch is for, and whose that is.
+#[derive(Clone, Copy, Debug)]
+struct Owned {
+    core: CoreId,
+    topic: TopicId,
+    partition: PartitionIndex,
+}
 
 /// What the request is judged by.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// Both clocks.
     pub now: Now,
-    /// The metadata.
-    pub image: &'a Image,
-    /// The partitions here.
-    pub table: &'a Table,
+    /// The partitions of this broker.
+    pub owners: Owners<'a>,
     /// The configs in force, by topic.
     pub configs: &'a BTreeMap<TopicId, TopicConfigs>,
     /// As in the request's header.
     pub client_id: Option<&'a str>,
-}
-
-/// A partition's place in the request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place {
-    topic: usize,
-    partition: usize,
-}
-
-/// An appended batch that is not safe yet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Wait {
-    /// Its partition.
-    pub owner: OwnerId,
-    /// Its last offset: safe once the high watermark lies above it.
-    pub last: Offset,
-    /// Where it stands in the request.
-    pub place: Place,
 }
 
 impl Produce {
@@ -182,10 +172,10 @@ impl Produce {
     pub fn check(&mut self, budget: usize) -> bool {
         let mut left = budget;
         for plan in self.topics.iter_mut().flat_map(|t| &mut t.partitions) {
-            let State::Check(owner, log_start, validator) = &mut plan.state else {
+            let State::Check(owned, validator) = &mut plan.state else {
                 continue;
             };
-            let (owner, log_start) = (*owner, *log_start);
+            let owned = *owned;
             if left == 0 {
                 return false;
             }
@@ -193,64 +183,66 @@ impl Produce {
                 Step::More => return false,
                 Step::Done(Ok(prepared)) => {
                     left = left.saturating_sub(prepared.body.len());
-                    plan.state = State::Checked(owner, Box::new(prepared));
+                    plan.state = State::Checked(owned, Box::new(prepared));
                 }
-                Step::Done(Err(reject)) => {
-                    plan.state = State::Done;
-                    fill_reject(&mut plan.reply, log_start, &reject);
-                }
+                Step::Done(Err(reject)) => plan.refuse(owned, &reject),
             }
         }
         true
     }
 
-    /// Appends everything that was checked, in the order of the request: afterwards the order is fixed. `append` is
-    /// given each batch with its partition and says how far that partition is safe.
-    /// Returns what has to become safe before the answer.
-    pub fn append(
-        &mut self,
-        mut append: impl FnMut(OwnerId, Box<Prepared>) -> AppendResult,
-    ) -> Vec<Wait> {
-        let mut waits = Vec::new();
+    /// What to ask of whom, once everything is checked: one ask per owner, batches in the order of the request.
+    pub fn asks(&mut self) -> BTreeMap<CoreId, AppendAsk> {
+        let wait = !self.is_silent();
+        let mut asks: BTreeMap<CoreId, AppendAsk> = BTreeMap::new();
         for (place, plan) in places(&mut self.topics) {
-            let State::Checked(owner, prepared) = std::mem::replace(&mut plan.state, State::Done)
-            else {
-                continue;
-            };
-            match append(owner, prepared) {
-                Ok((appended, high_watermark)) => {
-                    plan.reply.base_offset = appended.base_offset;
-                    plan.reply.log_append_time = WallMillis(appended.log_append_time);
-                    plan.reply.log_start_offset = appended.log_start;
-                    let last = appended.last_offset;
-                    if last >= high_watermark {
-                        plan.state = State::Wait;
-                        waits.push(Wait { owner, last, place });
-                        self.waiting += 1;
-                    }
+            let (owned, batch) = match std::mem::replace(&mut plan.state, State::Asked) {
+                State::Checked(owned, prepared) => (owned, Some(prepared)),
+                State::Refused(owned) => (owned, None),
+                other => {
+                    plan.state = other;
+                    continue;
                 }
-                Err((error, log_start)) => fill_append_error(&mut plan.reply, log_start, &error),
+            };
+            let batches = Vec::new();
+            let ask = asks.entry(owned.core);
+            let ask = ask.or_insert(AppendAsk { wait, batches });
+            ask.batches.push(AppendBatch {
+                place,
+                topic: owned.topic,
+                partition: owned.partition,
+                batch,
+            });
+        }
+        self.waiting = asks.len();
+        asks
+    }
+
+    /// An owner has answered. True when nothing is waited for any more.
+    pub fn on_answer(&mut self, outcomes: Vec<AppendOutcome>) -> bool {
+        self.waiting = self.waiting.saturating_sub(1);
+        for outcome in outcomes {
+            let topic = self.topics.get_mut(outcome.place.topic);
+            let plan = topic.and_then(|t| t.partitions.get_mut(outcome.place.partition));
+            if let Some(plan) = plan
+                && matches!(plan.state, State::Asked)
+            {
+                plan.state = State::Done;
+                fill_outcome(&mut plan.reply, &outcome);
             }
         }
-        waits
-    }
-
-    /// The batch at this place is safe. True when nothing is waited for any more.
-    pub fn on_safe(&mut self, place: Place) -> bool {
-        self.settle(place, None)
-    }
-
-    /// The batch at this place will never be safe: its partition went away or offline. True when nothing is waited for.
-    pub fn on_lost(&mut self, place: Place, error: ErrorCode) -> bool {
-        self.settle(place, Some(error))
+        self.waiting == 0
     }
 
     /// The request's time is up: what is not safe yet is answered so; its data stays.
     pub fn on_deadline(&mut self) {
         for plan in self.topics.iter_mut().flat_map(|t| &mut t.partitions) {
-            if let State::Wait = plan.state {
+            if let State::Asked = plan.state {
                 plan.state = State::Done;
-                lose(&mut plan.reply, ErrorCode::RequestTimedOut);
+                // One that was refused anyway stays so.
+                if plan.reply.error == ErrorCode::None {
+                    lose(&mut plan.reply, ErrorCode::RequestTimedOut);
+                }
             }
         }
         self.waiting = 0;
@@ -291,20 +283,17 @@ impl Produce {
             .collect();
         encode(self.version, self.correlation_id, &replies)
     }
+}
 
-    fn settle(&mut self, place: Place, error: Option<ErrorCode>) -> bool {
-        let topic = self.topics.get_mut(place.topic);
-        let plan = topic.and_then(|t| t.partitions.get_mut(place.partition));
-        if let Some(plan) = plan
-            && matches!(plan.state, State::Wait)
-        {
-            plan.state = State::Done;
-            self.waiting -= 1;
-            if let Some(error) = error {
-                lose(&mut plan.reply, error);
-            }
-        }
-        self.waiting == 0
+impl PartitionPlan {
+    /// The batch is not appended; if the answer names the log's start its owner is asked for it.
+    fn refuse(&mut self, owned: Owned, reject: &Reject) {
+        let late = fill_reject(&mut self.reply, reject);
+        self.state = if late {
+            State::Refused(owned)
+        } else {
+            State::Done
+        };
     }
 }
 
@@ -333,14 +322,14 @@ struct Found {
 
 fn find_topic(cx: &Context<'_>, version: i16, id: TopicId, name: &str) -> Found {
     if version >= 13 {
-        let topic = cx.image.topics.get(&id);
+        let topic = cx.owners.image.topics.get(&id);
         let internal = topic.is_some_and(|t| INTERNAL_TOPICS.contains(&&*t.name));
         return Found {
             id: topic.map(|t| t.id).ok_or(ErrorCode::UnknownTopicId),
             internal,
         };
     }
-    let known = cx.image.topics_by_name.get(name).copied();
+    let known = cx.owners.topic_id(name);
     Found {
         id: known.ok_or(ErrorCode::UnknownTopicOrPartition),
         internal: INTERNAL_TOPICS.contains(&name),
@@ -360,20 +349,20 @@ fn plan_partition(cx: &Context<'_>, found: &Found, given: Given) -> PartitionPla
         Ok(id) => id,
         Err(error) => return refuse(error, None),
     };
-    let Some(owner) = cx.table.find(id, PartitionIndex(given.index)) else {
+    let partition = PartitionIndex(given.index);
+    let Some(core) = cx.owners.find(id, partition) else {
         return refuse(ErrorCode::UnknownTopicOrPartition, None);
+    };
+    let owned = Owned {
+        core,
+        topic: id,
+        partition,
     };
     if !matches!(given.acks, -1..=1) {
         return refuse(ErrorCode::InvalidRequiredAcks, None);
     }
     if found.internal && cx.client_id != Some(ADMIN_CLIENT_ID) {
         return refuse(ErrorCode::InvalidTopicException, None);
-    }
-    let Some(partition) = cx.table.get(owner) else {
-        return refuse(ErrorCode::UnknownTopicOrPartition, None);
-    };
-    if !partition.is_online() {
-        return refuse(ErrorCode::KafkaStorageError, None);
     }
     let Some(records) = given.records else {
         return refuse(
@@ -384,15 +373,15 @@ fn plan_partition(cx: &Context<'_>, found: &Found, given: Given) -> PartitionPla
     let Some(config) = cx.configs.get(&id) else {
         return refuse(ErrorCode::UnknownTopicOrPartition, None);
     };
-    let mut reply = PartitionReply::failed(given.index, ErrorCode::None);
+    let mut plan = PartitionPlan {
+        state: State::Done,
+        reply: PartitionReply::failed(given.index, ErrorCode::None),
+    };
     let batch = match single_batch(&records, given.version) {
         Ok(batch) => batch,
         Err(reject) => {
-            fill_reject(&mut reply, partition.log_start(), &reject);
-            return PartitionPlan {
-                state: State::Done,
-                reply,
-            };
+            plan.refuse(owned, &reject);
+            return plan;
         }
     };
     if BatchHeader::decode(&batch).is_ok_and(|header| header.is_transactional()) {
@@ -402,10 +391,8 @@ fn plan_partition(cx: &Context<'_>, found: &Found, given: Given) -> PartitionPla
         );
     }
     let validator = Box::new(Validator::new(batch, rules(config, cx.now)));
-    PartitionPlan {
-        state: State::Check(owner, partition.log_start(), validator),
-        reply,
-    }
+    plan.state = State::Check(owned, validator);
+    plan
 }
 
 /// What the topic says about its batches.
@@ -430,9 +417,9 @@ fn transactional_error(version: i16, names_a_transaction: bool) -> ErrorCode {
     }
 }
 
-/// The one place where a rejected batch becomes a code. Kafka names the log's start only where it had looked at the log
-/// before it refused (measured on 4.2).
-fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
+/// The one place where a rejected batch becomes a code. True if the answer names the log's start: Kafka does so only where it had
+/// looked at the log before it refused (measured on 4.2).
+fn fill_reject(reply: &mut PartitionReply, reject: &Reject) -> bool {
     let (code, late) = match reject {
         Reject::NoBatch | Reject::OldMagic(_) | Reject::MoreThanOneBatch => {
             (ErrorCode::InvalidRecord, false)
@@ -456,9 +443,6 @@ fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
         }) => (ErrorCode::InvalidTimestamp, true),
     };
     reply.error = code;
-    if late {
-        reply.log_start_offset = log_start;
-    }
     if let Reject::Records(records) = reject {
         reply.message = Some(records.to_string());
         let entries = records.errors.iter();
@@ -466,6 +450,22 @@ fn fill_reject(reply: &mut PartitionReply, log_start: Offset, reject: &Reject) {
             .map(|e| (e.batch_index, e.fault.to_string()))
             .collect();
     }
+    late
+}
+
+fn fill_outcome(reply: &mut PartitionReply, outcome: &AppendOutcome) {
+    match &outcome.result {
+        AppendResult::Appended(appended) => fill_appended(reply, appended),
+        AppendResult::Nothing => reply.log_start_offset = outcome.log_start,
+        AppendResult::Refused(error) => fill_append_error(reply, outcome.log_start, error),
+        AppendResult::Lost(error) => lose(reply, *error),
+    }
+}
+
+fn fill_appended(reply: &mut PartitionReply, appended: &Appended) {
+    reply.base_offset = appended.base_offset;
+    reply.log_append_time = WallMillis(appended.log_append_time);
+    reply.log_start_offset = appended.log_start;
 }
 
 /// The one place where a refused append becomes a code.
@@ -495,12 +495,12 @@ mod tests {
     fn a_refusal_names_the_log_start_once_the_log_was_looked_at() {
         let answer = |reject: &Reject| {
             let mut reply = PartitionReply::failed(0, ErrorCode::None);
-            fill_reject(&mut reply, Offset(7), reject);
-            (reply.error, reply.log_start_offset)
+            let late = fill_reject(&mut reply, reject);
+            (reply.error, late)
         };
-        let undecodable = (ErrorCode::UnknownServerError, Offset(7));
+        let undecodable = (ErrorCode::UnknownServerError, true);
         assert_eq!(answer(&Reject::InnerOffsets), undecodable);
-        let no_batch = (ErrorCode::InvalidRecord, Offset::NONE);
+        let no_batch = (ErrorCode::InvalidRecord, false);
         assert_eq!(answer(&Reject::NoBatch), no_batch);
     }
 

@@ -8,293 +8,407 @@
 //! | 13 | topic ids |
 //! | 15 | replica_state instead of replica_id |
 //!
-//! A request is looked at as a whole each time something may have changed: [`Fetch::look`] plans a read of each
-//! partition in the order of the request within the byte budget and says whether to answer, to wait for the disk to
-//! find a batch, or to wait for new data. Looking moves no data: parts name bytes, the edge sends them.
+//! The owners of the partitions read (`fetch::Portion`); here a request is taken apart and its answer put together.
+//!
+//! *One owner*: it decides by itself when to answer, and its answer is the client's.
+//! *Several*: the own core's partitions only announce what they have and are read last, in the step that sends the answer, since
+//! memory that was not lent is named only as long as nothing else happens. Other owners answer as soon as they have anything (if
+//! the client waits for no more than a byte) or announce as well. When it is enough all are told to hand over what they have.
 //!
 //! Deliberately absent: fetches of followers (answered NOT_LEADER_OR_FOLLOWER), preferred replicas, record bytes.
 //! Source: `ReplicaManager.fetchMessages`, `DelayedFetch`, `FetchSession`; rules 3.1–3.21 as measured on 4.2.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::fetch_request::FetchPartition as WirePartition;
 
-use super::fencing::fenced;
+use super::context::Owners;
 use super::k01_fetch_reply::{PartitionReply, TopicReply, encode};
+use crate::ask::{FetchAsk, FetchPartition, FetchedPartition, Follow, Place};
 use crate::effect::Gather;
-use crate::fetch::Budget;
-use crate::log::{ReadPlan, ReadSpec, ScanId};
-use crate::metadata::Image;
-use crate::partition::Table;
 use crate::types::{
-    ErrorCode, LeaderEpoch, Millis, Monotonic, Now, Offset, OwnerId, PartitionIndex, TopicId,
+    CoreId, ErrorCode, LeaderEpoch, Millis, Monotonic, Now, Offset, PartitionIndex, TopicId,
 };
+
+/// What a fetch is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Both clocks.
+    pub now: Now,
+    /// The partitions of this broker.
+    pub owners: Owners<'a>,
+    /// The core that puts the answer together.
+    pub own: CoreId,
+    /// `fetch.max.bytes`.
+    pub bytes_max: u64,
+    /// Nothing is waited for.
+    pub at_once: bool,
+}
 
 /// A fetch request on its way.
 #[derive(Debug)]
 pub struct Fetch {
     version: i16,
     correlation_id: i32,
+    own: CoreId,
     bytes_min: u64,
     bytes_max: u64,
     /// When it is answered with what is there.
     pub deadline: Monotonic,
     read_committed: bool,
     refused: Option<ErrorCode>,
-    /// Partitions whose files could not be read.
-    unreadable: BTreeSet<OwnerId>,
-    topics: Vec<TopicPlan>,
+    topics: Vec<TopicReply>,
+    owners: BTreeMap<CoreId, Owner>,
+    taking: bool,
 }
 
+/// What is known of one owner.
 #[derive(Debug)]
-struct TopicPlan {
-    name: Arc<str>,
-    id: TopicId,
-    partitions: Vec<PartitionPlan>,
+enum Owner {
+    /// It was asked. It has announced so many bytes so far, and now waits for our word if `said`.
+    Waiting { bytes: u64, said: bool },
+    /// It was told to hand over what it has.
+    Taken,
+    /// It has answered.
+    Done,
 }
 
+/// What to do after something was heard.
 #[derive(Debug)]
-struct PartitionPlan {
-    index: i32,
-    /// The topic's id here, or why it is not served.
-    topic: Result<TopicId, ErrorCode>,
-    offset: Offset,
-    bytes_max: u64,
-    current_leader_epoch: LeaderEpoch,
-    last_fetched_epoch: LeaderEpoch,
-}
-
-/// What to do with a fetch after a look.
-#[derive(Debug)]
-pub enum Look {
-    /// Answer with this.
-    Answer(Gather),
-    /// Wait until these scans are done, then look again.
-    Scanning(Vec<(OwnerId, ScanId)>),
-    /// Wait until one of these partitions' high watermarks moves, or the deadline.
-    Park(Vec<OwnerId>),
-}
-
-/// What one partition adds to an answer.
-enum Piece {
-    Reply(PartitionReply),
-    Scan(OwnerId, ScanId),
+pub enum Next {
+    /// Tell the owners this, and wait.
+    Tell(Vec<(CoreId, Follow)>),
+    /// Everything is here: [`Fetch::reply`].
+    Reply,
 }
 
 impl Fetch {
-    /// Takes a request in. `bytes_max` is the broker's `fetch.max.bytes`.
+    /// Takes a request in: what to ask of whom.
     #[must_use]
     pub fn new(
-        now: Now,
-        image: &Image,
+        cx: &Context<'_>,
         version: i16,
         correlation_id: i32,
         request: FetchRequest,
-        bytes_max: u64,
-    ) -> Self {
+    ) -> (Self, BTreeMap<CoreId, FetchAsk>) {
         let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
-        let bytes_max = u64::try_from(request.max_bytes).unwrap_or(0).min(bytes_max);
+        let bytes_max = u64::try_from(request.max_bytes)
+            .unwrap_or(0)
+            .min(cx.bytes_max);
         let mut fetch = Self {
             version,
             correlation_id,
+            own: cx.own,
             bytes_min: u64::try_from(request.min_bytes).unwrap_or(0).min(bytes_max),
             bytes_max,
-            deadline: now.mono.after(Millis(wait)),
+            deadline: cx.now.mono.after(Millis(wait)),
             read_committed: request.isolation_level == 1,
             refused: None,
-            unreadable: BTreeSet::new(),
             topics: Vec::with_capacity(request.topics.len()),
+            owners: BTreeMap::new(),
+            taking: false,
         };
         if request.session_id != 0 {
             // No session was ever handed out.
             fetch.refused = Some(ErrorCode::FetchSessionIdNotFound);
-            return fetch;
+            return (fetch, BTreeMap::new());
         }
-        let replica = if version >= 15 {
+        let parts = fetch.take_apart(cx, request);
+        let failed = fetch.topics.iter().flat_map(|t| &t.partitions);
+        let any_failed = failed.clone().any(|p| p.error != ErrorCode::None);
+        if any_failed || cx.at_once || fetch.bytes_min == 0 {
+            fetch.deadline = cx.now.mono;
+        }
+        let asks = fetch.asks(cx.now, parts);
+        (fetch, asks)
+    }
+
+    /// Fills `topics` with one reply per partition and returns what to read of whom.
+    fn take_apart(
+        &mut self,
+        cx: &Context<'_>,
+        request: FetchRequest,
+    ) -> BTreeMap<CoreId, Vec<FetchPartition>> {
+        let replica = if self.version >= 15 {
             request.replica_state.replica_id
         } else {
             request.replica_id
         };
         let follower = replica.0 >= 0;
         // The same partition twice: the last one counts and there is one answer (measured on 4.2).
-        let mut places: BTreeMap<(TopicId, Arc<str>, i32), (usize, usize)> = BTreeMap::new();
+        let mut places: BTreeMap<(TopicId, Arc<str>, i32), Place> = BTreeMap::new();
+        let mut wanted: BTreeMap<Place, (CoreId, FetchPartition)> = BTreeMap::new();
         for topic in request.topics {
             let id = TopicId(*topic.topic_id.as_bytes());
             let name: Arc<str> = topic.topic.as_str().into();
             let found = if follower {
                 Err(ErrorCode::NotLeaderOrFollower)
             } else {
-                find_topic(image, version, id, &name)
+                find_topic(&cx.owners, self.version, id, &name)
             };
-            let at = fetch.topics.len();
+            let at = self.topics.len();
             let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for p in topic.partitions {
-                let plan = PartitionPlan {
-                    index: p.partition,
-                    topic: found,
-                    offset: Offset(p.fetch_offset),
-                    bytes_max: u64::try_from(p.partition_max_bytes).unwrap_or(0),
-                    current_leader_epoch: LeaderEpoch(p.current_leader_epoch),
-                    last_fetched_epoch: LeaderEpoch(p.last_fetched_epoch),
+            for asked in topic.partitions {
+                let index = asked.partition;
+                let key = (id, name.clone(), index);
+                let place = *places.entry(key).or_insert(Place {
+                    topic: at,
+                    partition: partitions.len(),
+                });
+                let (error, want) = match plan(cx, found, place, &asked) {
+                    Ok(want) => (ErrorCode::None, Some(want)),
+                    Err(error) => (error, None),
                 };
-                match places.get(&(id, name.clone(), p.partition)) {
-                    Some(&(topic, place)) if topic < at => {
-                        fetch.topics[topic].partitions[place] = plan;
-                    }
-                    Some(&(_, place)) => partitions[place] = plan,
-                    None => {
-                        places.insert((id, name.clone(), p.partition), (at, partitions.len()));
-                        partitions.push(plan);
-                    }
+                match want {
+                    Some(want) => wanted.insert(place, want),
+                    None => wanted.remove(&place),
+                };
+                let reply = PartitionReply::failed(index, error);
+                if place.topic < at {
+                    self.topics[place.topic].partitions[place.partition] = reply;
+                } else if place.partition < partitions.len() {
+                    partitions[place.partition] = reply;
+                } else {
+                    partitions.push(reply);
                 }
             }
             if !partitions.is_empty() {
-                fetch.topics.push(TopicPlan {
+                self.topics.push(TopicReply {
                     name,
                     id,
                     partitions,
                 });
             }
         }
-        fetch
+        let mut parts: BTreeMap<CoreId, Vec<FetchPartition>> = BTreeMap::new();
+        for (core, partition) in wanted.into_values() {
+            parts.entry(core).or_default().push(partition);
+        }
+        parts
     }
 
-    /// Plans the answer from the partitions as they are now.
-    /// With `at_once` the answer is what is there now.
-    pub fn look(&self, now: Now, table: &mut Table, at_once: bool) -> Look {
-        if let Some(error) = self.refused {
-            return Look::Answer(encode(
-                self.version,
-                self.correlation_id,
-                error,
-                0,
-                Vec::new(),
-            ));
-        }
-        let mut budget = Budget::new(self.bytes_max);
-        let mut scans = Vec::new();
-        let mut owners = Vec::new();
-        let mut answer_now = at_once || now.mono >= self.deadline || self.topics.is_empty();
-        let mut bytes = 0;
-        let mut replies = Vec::with_capacity(self.topics.len());
-        for topic in &self.topics {
-            let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for plan in &topic.partitions {
-                match self.look_at(plan, table, &mut budget, &mut owners) {
-                    Piece::Scan(owner, scan) => scans.push((owner, scan)),
-                    Piece::Reply(reply) => {
-                        answer_now |= reply.error != ErrorCode::None || reply.diverging.is_some();
-                        bytes += reply
-                            .records
-                            .iter()
-                            .map(crate::effect::Part::len)
-                            .sum::<u64>();
-                        partitions.push(reply);
-                    }
-                }
-            }
-            replies.push(TopicReply {
-                name: topic.name.clone(),
-                id: topic.id,
+    fn asks(
+        &mut self,
+        now: Now,
+        parts: BTreeMap<CoreId, Vec<FetchPartition>>,
+    ) -> BTreeMap<CoreId, FetchAsk> {
+        let several = parts.len() > 1;
+        self.taking = several && now.mono >= self.deadline;
+        let mut asks = BTreeMap::new();
+        for (core, partitions) in parts {
+            let own = core == self.own;
+            // Of several, each is heard of as soon as it has anything: only the sum says whether it is enough.
+            let bytes_min = if several {
+                self.bytes_min.min(1)
+            } else {
+                self.bytes_min
+            };
+            let ask = FetchAsk {
+                bytes_max: self.bytes_max,
+                bytes_min,
+                announce: several && (own || (self.bytes_min > 1 && !self.taking)),
+                deadline: self.deadline,
                 partitions,
-            });
-        }
-        if !scans.is_empty() {
-            return Look::Scanning(scans);
-        }
-        if answer_now || bytes >= self.bytes_min {
-            let none = ErrorCode::None;
-            return Look::Answer(encode(self.version, self.correlation_id, none, 0, replies));
-        }
-        Look::Park(owners)
-    }
-
-    /// A partition's files could not be read while its batch was looked for.
-    pub fn on_read_failed(&mut self, owner: OwnerId) {
-        self.unreadable.insert(owner);
-    }
-
-    fn look_at(
-        &self,
-        plan: &PartitionPlan,
-        table: &mut Table,
-        budget: &mut Budget,
-        owners: &mut Vec<OwnerId>,
-    ) -> Piece {
-        let failed = |error| Piece::Reply(PartitionReply::failed(plan.index, error));
-        let id = match plan.topic {
-            Ok(id) => id,
-            Err(error) => return failed(error),
-        };
-        let Some(owner) = table.find(id, PartitionIndex(plan.index)) else {
-            return failed(ErrorCode::UnknownTopicOrPartition);
-        };
-        let Some(tenant) = table.get_mut(owner) else {
-            return failed(ErrorCode::UnknownTopicOrPartition);
-        };
-        let partition = &mut tenant.partition;
-        if !partition.is_online() || self.unreadable.contains(&owner) {
-            return failed(storage_error(self.version));
-        }
-        owners.push(owner);
-        if let Some(error) = fenced(plan.current_leader_epoch, partition.leader_epoch()) {
-            return failed(error);
-        }
-        let mut reply = PartitionReply {
-            high_watermark: partition.high_watermark(),
-            last_stable_offset: partition.high_watermark(),
-            log_start_offset: partition.log_start(),
-            aborted_list: self.read_committed,
-            ..PartitionReply::failed(plan.index, ErrorCode::None)
-        };
-        if plan.last_fetched_epoch.0 >= 0 {
-            match partition.end_offset_for_epoch(plan.last_fetched_epoch) {
-                None => return failed(ErrorCode::OffsetOutOfRange),
-                Some((epoch, end)) => {
-                    if epoch < plan.last_fetched_epoch || end < plan.offset {
-                        reply.diverging = Some((epoch, end));
-                        return Piece::Reply(reply);
-                    }
+            };
+            asks.insert(core, ask);
+            let owner = if self.taking && !own {
+                Owner::Taken
+            } else {
+                Owner::Waiting {
+                    bytes: 0,
+                    said: false,
                 }
+            };
+            self.owners.insert(core, owner);
+        }
+        asks
+    }
+
+    /// True if the request's own deadline is to be watched: a single owner watches it.
+    #[must_use]
+    pub fn has_deadline(&self) -> bool {
+        self.owners.len() > 1
+    }
+
+    /// An owner announces what it has.
+    pub fn on_ready(&mut self, core: CoreId, bytes: u64, urgent: bool) {
+        self.taking |= urgent;
+        if let Some(owner @ Owner::Waiting { .. }) = self.owners.get_mut(&core) {
+            *owner = Owner::Waiting { bytes, said: true };
+        }
+    }
+
+    /// An owner has answered. Whatever the reason, it is time to answer the client.
+    pub fn on_answer(&mut self, core: CoreId, fetched: Vec<FetchedPartition>) {
+        self.taking = true;
+        self.owners.insert(core, Owner::Done);
+        for one in fetched {
+            let topic = self.topics.get_mut(one.place.topic);
+            let slot = topic.and_then(|t| t.partitions.get_mut(one.place.partition));
+            if let Some(reply) = slot {
+                fill(reply, self.version, self.read_committed, one);
             }
         }
-        let spec = ReadSpec {
-            offset: plan.offset,
-            bytes_max: budget.share(plan.bytes_max),
-            at_least_one_batch: budget.at_least_one_batch(),
-            upper_bound: partition.high_watermark(),
-        };
-        match partition.plan_read(&spec, &mut tenant.disk) {
-            ReadPlan::Parts { parts, bytes } => {
-                budget.take(u64::from(bytes));
-                reply.records = parts;
-                Piece::Reply(reply)
+    }
+
+    /// Time is up, or the broker stops: the client is answered with what is there.
+    pub fn take(&mut self) {
+        self.taking = true;
+    }
+
+    /// What to do now.
+    pub fn next(&mut self) -> Next {
+        let announced: u64 = self.owners.values().map(Owner::announced).sum();
+        // Nothing announced is no reason, even if nothing is the least that is wanted: then the deadline has passed already.
+        self.taking |= announced > 0 && announced >= self.bytes_min;
+        let mut tell = Vec::new();
+        let mut others_left = false;
+        for (core, owner) in &mut self.owners {
+            if *core == self.own {
+                continue;
             }
-            ReadPlan::NeedScan(scan) => Piece::Scan(owner, scan),
-            ReadPlan::Empty => Piece::Reply(reply),
-            ReadPlan::OutOfRange => failed(ErrorCode::OffsetOutOfRange),
+            others_left |= !matches!(owner, Owner::Done);
+            tell.extend(owner.tell(self.taking).map(|follow| (*core, follow)));
+        }
+        // The own core's are read last, in the step that answers.
+        if !(self.taking && others_left)
+            && let Some(owner) = self.owners.get_mut(&self.own)
+        {
+            tell.extend(owner.tell(self.taking).map(|follow| (self.own, follow)));
+        }
+        let all_done = self.owners.values().all(|o| matches!(o, Owner::Done));
+        if all_done {
+            Next::Reply
+        } else {
+            Next::Tell(tell)
+        }
+    }
+
+    /// Owners that have not answered yet.
+    pub fn unanswered(&self) -> impl Iterator<Item = CoreId> + '_ {
+        let left = self.owners.iter();
+        left.filter(|(_, o)| !matches!(o, Owner::Done))
+            .map(|(core, _)| *core)
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn reply(mut self) -> Gather {
+        if let Some(error) = self.refused {
+            return encode(self.version, self.correlation_id, error, 0, Vec::new());
+        }
+        self.keep_within_bytes_max();
+        let none = ErrorCode::None;
+        encode(self.version, self.correlation_id, none, 0, self.topics)
+    }
+
+    /// Several owners may have given more than the client takes: what does not fit is left out and asked for again. The first
+    /// partition with data stays, however large.
+    fn keep_within_bytes_max(&mut self) {
+        let mut left = self.bytes_max;
+        let mut any = false;
+        for reply in self.topics.iter_mut().flat_map(|t| &mut t.partitions) {
+            let bytes: u64 = reply.records.iter().map(crate::effect::Part::len).sum();
+            if any && bytes > left {
+                reply.records.clear();
+            } else {
+                left = left.saturating_sub(bytes);
+                any |= bytes > 0;
+            }
         }
     }
 }
 
-fn find_topic(image: &Image, version: i16, id: TopicId, name: &str) -> Result<TopicId, ErrorCode> {
+impl Owner {
+    fn announced(&self) -> u64 {
+        match self {
+            Self::Waiting { bytes, .. } => *bytes,
+            Self::Taken | Self::Done => 0,
+        }
+    }
+
+    /// What to tell it now, if anything.
+    fn tell(&mut self, taking: bool) -> Option<Follow> {
+        match *self {
+            Self::Waiting { .. } if taking => {
+                *self = Self::Taken;
+                Some(Follow::Take)
+            }
+            Self::Waiting { bytes, said: true } => {
+                *self = Self::Waiting { bytes, said: false };
+                Some(Follow::Wait { bytes })
+            }
+            Self::Waiting { .. } | Self::Taken | Self::Done => None,
+        }
+    }
+}
+
+fn plan(
+    cx: &Context<'_>,
+    topic: Result<TopicId, ErrorCode>,
+    place: Place,
+    asked: &WirePartition,
+) -> Result<(CoreId, FetchPartition), ErrorCode> {
+    let topic = topic?;
+    let partition = PartitionIndex(asked.partition);
+    let core = cx
+        .owners
+        .find(topic, partition)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = FetchPartition {
+        place,
+        topic,
+        partition,
+        offset: Offset(asked.fetch_offset),
+        bytes_max: u64::try_from(asked.partition_max_bytes).unwrap_or(0),
+        current_leader_epoch: LeaderEpoch(asked.current_leader_epoch),
+        last_fetched_epoch: LeaderEpoch(asked.last_fetched_epoch),
+    };
+    Ok((core, partition))
+}
+
+fn find_topic(
+    owners: &Owners<'_>,
+    version: i16,
+    id: TopicId,
+    name: &str,
+) -> Result<TopicId, ErrorCode> {
     if version >= 13 {
-        return if image.topics.contains_key(&id) {
+        return if owners.image.topics.contains_key(&id) {
             Ok(id)
         } else {
             Err(ErrorCode::UnknownTopicId)
         };
     }
-    let known = image.topics_by_name.get(name).copied();
-    known.ok_or(ErrorCode::UnknownTopicOrPartition)
+    owners
+        .topic_id(name)
+        .ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+fn fill(reply: &mut PartitionReply, version: i16, read_committed: bool, one: FetchedPartition) {
+    if one.error != ErrorCode::None {
+        *reply = PartitionReply::failed(reply.index, of_version(version, one.error));
+        return;
+    }
+    *reply = PartitionReply {
+        index: reply.index,
+        error: ErrorCode::None,
+        high_watermark: one.high_watermark,
+        last_stable_offset: one.last_stable_offset,
+        log_start_offset: one.log_start,
+        diverging: one.diverging,
+        aborted_list: read_committed,
+        records: one.records,
+    };
 }
 
 /// Fetchers up to v5 do not know the storage error (rule 3.16).
-fn storage_error(version: i16) -> ErrorCode {
-    if version <= 5 {
+fn of_version(version: i16, error: ErrorCode) -> ErrorCode {
+    if version <= 5 && error == ErrorCode::KafkaStorageError {
         ErrorCode::NotLeaderOrFollower
     } else {
-        ErrorCode::KafkaStorageError
+        error
     }
 }

@@ -4,7 +4,6 @@
 
 pub mod context;
 pub mod encode;
-mod fencing;
 pub mod k00_produce;
 pub mod k00_produce_reply;
 pub mod k01_fetch;

@@ -1,29 +1,94 @@
-//! Produce, Fetch and ListOffsets on this shard's partitions, from the first check to the answer.
+//! Produce, Fetch, ListOffsets and OffsetForLeaderEpoch of this shard's clients: taken apart into asks, put together from answers.
+//!
+//! Invariants:
+//! 1. Everything is asked before any answer is looked at, the own core last: what it answers comes at once.
+//! 2. A produce's order is fixed when its owners were asked, since messages between two cores keep their order and an owner
+//!    takes appends in the order they come; then the connection may go on.
+//! 3. An answer that names memory of this core is sent in the step, and before anything else, that planned it.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
 
 use super::Shard;
+use super::calls::{Call, Op};
 use super::dispatch::Asked;
-use super::waiting::{Awaited, Op, Open};
+use super::serving::Caller;
 use crate::api::k00_produce::Produce;
-use crate::api::k01_fetch::{Fetch, Look};
-use crate::api::k02_list_offsets::{ListOffsets, Step};
-use crate::effect::{Close, DiskResult, Effect, Note};
-use crate::input::Effects;
-use crate::log::{ReadId, ScanId};
-use crate::partition::{AppendError, PartitionEvent};
+use crate::api::k01_fetch::{Fetch, Next};
+use crate::api::k02_list_offsets::ListOffsets;
+use crate::api::k23_offset_for_leader_epoch::EpochEnds;
+use crate::ask::{Answer, Ask, EpochAsk, FetchAsk, Follow, OffsetAsk};
+use crate::effect::{Close, Effect};
+use crate::input::{CoreMsg, Effects};
 use crate::session::ReplySlot;
-use crate::types::limits::{PARKED_FETCHES_MAX, UNWRITTEN_BYTES_MAX, WORK_BYTES_PER_STEP};
-use crate::types::{ErrorCode, Now, Offset, OwnerId, Token, WorkId};
-use crate::wire::validate::Prepared;
-
-impl Open {
-    pub(super) fn is_produce(&self) -> bool {
-        matches!(self.op, Some(Op::Produce(_)))
-    }
-}
+use crate::types::limits::WORK_BYTES_PER_STEP;
+use crate::types::{CoreId, Now, WorkId};
 
 impl Shard {
+    /// A name for a new call or task; unique on this core.
+    pub(super) fn new_work(&mut self) -> WorkId {
+        self.works += 1;
+        WorkId(self.works)
+    }
+
+    /// Sends asks, the own core's last.
+    fn ask_all(
+        &mut self,
+        now: Now,
+        id: WorkId,
+        mut asks: BTreeMap<CoreId, Ask>,
+        out: &mut Effects,
+    ) {
+        let own = asks.remove(&self.config.core);
+        for (core, ask) in asks {
+            self.calls.on_ask(core);
+            let msg = CoreMsg::Ask { id, ask };
+            out.push(Effect::Mesh { core, msg });
+        }
+        if let Some(ask) = own {
+            let core = self.config.core;
+            self.serve(now, Caller { core, id }, ask, out);
+        }
+    }
+
+    /// An owner has answered, this core itself or another.
+    pub(super) fn on_answer(
+        &mut self,
+        now: Now,
+        from: CoreId,
+        id: WorkId,
+        answer: Answer,
+        out: &mut Effects,
+    ) {
+        if from != self.config.core {
+            self.calls.on_answer(from);
+            self.touched.append(&mut self.crowded);
+        }
+        // The client may be gone, or was answered without this.
+        let Some(call) = self.calls.get_mut(id) else {
+            return;
+        };
+        match (&mut call.op, answer) {
+            (Op::Produce(produce), Answer::Appended(outcomes)) => {
+                if produce.on_answer(outcomes) {
+                    self.finish_produce(id, out);
+                }
+            }
+            (Op::Fetch(fetch), Answer::Fetched(fetched)) => {
+                fetch.on_answer(from, fetched);
+                self.advance_fetch(now, id, out);
+            }
+            (Op::ListOffsets(_, list), Answer::Offsets(found)) => {
+                list.on_answer(found);
+                self.finish_if_last(id, out);
+            }
+            (Op::EpochEnds(_, ends), Answer::EpochEnds(found)) => {
+                ends.on_answer(found);
+                self.finish_if_last(id, out);
+            }
+            (op, answer) => unreachable!("{op:?} is not answered by {answer:?}"),
+        }
+    }
+
     /// Checks what fits this step; the rest goes on in later ones.
     pub(super) fn start_produce(
         &mut self,
@@ -32,91 +97,54 @@ impl Shard {
         produce: Produce,
         out: &mut Effects,
     ) {
-        let work = self.waiting.insert(slot, Op::Produce(produce));
-        self.go_on(now, work, out);
+        let id = self.new_work();
+        self.calls.insert(id, slot, Op::Produce(produce), 0);
+        self.check_produce(now, id, out);
     }
 
     /// Goes on with work that asked for another step.
     pub(super) fn go_on(&mut self, now: Now, work: WorkId, out: &mut Effects) {
-        let Some(open) = self.waiting.get_mut(work) else {
-            return;
-        };
-        match &mut open.op {
-            Some(Op::Produce(produce)) => {
-                if produce.check(WORK_BYTES_PER_STEP) {
-                    self.append_or_stall(now, work, out);
-                } else {
-                    out.push(Effect::Again { work });
-                }
-            }
-            Some(Op::ListOffsets(..)) => self.search_offsets(work, out),
-            Some(Op::Fetch(_)) | None => {}
-        }
-    }
-
-    /// Appends unless too much is unwritten: then the produce waits in line, and with it its connection.
-    fn append_or_stall(&mut self, now: Now, work: WorkId, out: &mut Effects) {
-        if self.unwritten_bytes > UNWRITTEN_BYTES_MAX || !self.stalled.is_empty() {
-            self.stalled.push_back(work);
+        if self.calls.get_mut(work).is_some() {
+            self.check_produce(now, work, out);
         } else {
-            self.append(now, work, out);
+            self.dirty.insert(work);
         }
     }
 
-    /// Lets stalled produces in as far as there is room.
-    fn unstall(&mut self, now: Now, out: &mut Effects) {
-        while self.unwritten_bytes <= UNWRITTEN_BYTES_MAX {
-            let Some(work) = self.stalled.pop_front() else {
-                break;
-            };
-            self.append(now, work, out);
-        }
-    }
-
-    fn append(&mut self, now: Now, work: WorkId, out: &mut Effects) {
-        let Some((slot, op)) = self.waiting.take(work) else {
+    /// Checks a share of the records; when all are checked the owners are asked to append them.
+    fn check_produce(&mut self, now: Now, id: WorkId, out: &mut Effects) {
+        let Some(call) = self.calls.get_mut(id) else {
             return;
         };
-        let Op::Produce(mut produce) = op else {
-            unreachable!("only produces append")
+        let slot = call.slot;
+        let Op::Produce(produce) = &mut call.op else {
+            return;
         };
-        let mut events = Vec::new();
-        let waits = produce.append(|owner, prepared| {
-            let mut mine = Vec::new();
-            let result = self.with_tenant(owner, out, |partition, disk| {
-                let Prepared { header, body, .. } = *prepared;
-                partition
-                    .append(now, header, body, disk, &mut mine)
-                    .map(|appended| (appended, partition.high_watermark()))
-                    .map_err(|error| (error, partition.log_start()))
-            });
-            events.extend(mine.into_iter().map(|event| (owner, event)));
-            // Deleted while its records were being checked, and gone already.
-            result.unwrap_or(Err((AppendError::Deleted, Offset::NONE)))
-        });
+        if !produce.check(WORK_BYTES_PER_STEP) {
+            out.push(Effect::Again { work: id });
+            return;
+        }
+        let asks = produce.asks();
         let deadline = produce.deadline;
-        // acks=0 promises nothing: its client is owed no more than the order.
-        let settled = produce.is_settled() || produce.is_silent();
-        self.waiting.put_back(work, Op::Produce(produce));
+        let settled = produce.is_settled();
         self.sessions.ordered(slot);
         self.touched.insert(slot.conn);
         if settled {
-            self.finish_produce(work, out);
-        } else {
-            self.waiting.await_acks(work, &waits);
-            self.waiting.set_deadline(work, deadline);
+            self.finish_produce(id, out);
+            return;
         }
-        for (owner, event) in events {
-            self.on_event(now, owner, event, out);
-        }
+        self.calls.set_deadline(id, deadline);
+        let asks = asks.into_iter();
+        let asks = asks.map(|(core, ask)| (core, Ask::Append(ask))).collect();
+        self.ask_all(now, id, asks, out);
     }
 
-    fn finish_produce(&mut self, work: WorkId, out: &mut Effects) {
-        let Some(Open {
+    fn finish_produce(&mut self, id: WorkId, out: &mut Effects) {
+        let Some(Call {
             slot,
-            op: Some(Op::Produce(produce)),
+            op: Op::Produce(produce),
             ..
-        }) = self.waiting.remove(work)
+        }) = self.calls.remove(id)
         else {
             return;
         };
@@ -131,277 +159,174 @@ impl Shard {
         self.touched.insert(slot.conn);
     }
 
-    pub(super) fn start_fetch(&mut self, slot: ReplySlot, fetch: Fetch) {
-        let work = self.waiting.insert(slot, Op::Fetch(fetch));
-        self.dirty.insert(work);
-    }
-
-    pub(super) fn start_list_offsets(&mut self, asked: Asked, list: ListOffsets) {
-        let work = self
-            .waiting
-            .insert(asked.slot, Op::ListOffsets(asked, list));
-        self.dirty.insert(work);
-    }
-
-    /// Looks at an operation again: something it waits for may be there.
-    pub(super) fn look(&mut self, now: Now, work: WorkId, out: &mut Effects) {
-        match self.waiting.get_mut(work).and_then(|open| open.op.as_ref()) {
-            Some(Op::Fetch(_)) => self.look_at_fetch(now, work, out),
-            Some(Op::ListOffsets(..)) => self.search_offsets(work, out),
-            Some(Op::Produce(_)) | None => {}
+    pub(super) fn start_fetch(
+        &mut self,
+        now: Now,
+        slot: ReplySlot,
+        (fetch, asks): (Fetch, BTreeMap<CoreId, FetchAsk>),
+        out: &mut Effects,
+    ) {
+        let id = self.new_work();
+        let deadline = fetch.has_deadline().then_some(fetch.deadline);
+        self.calls.insert(id, slot, Op::Fetch(fetch), 0);
+        if let Some(deadline) = deadline {
+            self.calls.set_deadline(id, deadline);
         }
+        let asks = asks.into_iter();
+        let asks = asks.map(|(core, ask)| (core, Ask::Fetch(Box::new(ask))));
+        self.ask_all(now, id, asks.collect(), out);
+        self.advance_fetch(now, id, out);
     }
 
-    fn look_at_fetch(&mut self, now: Now, work: WorkId, out: &mut Effects) {
-        let Some((slot, op)) = self.waiting.take(work) else {
+    /// Tells owners what they wait for, or answers the client.
+    pub(super) fn advance_fetch(&mut self, now: Now, id: WorkId, out: &mut Effects) {
+        let Some(Call {
+            op: Op::Fetch(fetch),
+            ..
+        }) = self.calls.get_mut(id)
+        else {
             return;
         };
-        let Op::Fetch(fetch) = &op else {
-            unreachable!("looked up as a fetch")
-        };
-        let at_once = self.is_stopping() || self.waiting.parked.count() >= PARKED_FETCHES_MAX;
-        let look = fetch.look(now, &mut self.table, at_once);
-        let deadline = fetch.deadline;
-        self.waiting.put_back(work, op);
-        match look {
-            Look::Answer(gather) => {
-                self.waiting.remove(work);
-                self.sessions.reply(slot, gather);
+        match fetch.next() {
+            Next::Tell(told) => {
+                for (core, follow) in told {
+                    self.tell(now, core, id, follow, out);
+                }
+            }
+            Next::Reply => {
+                let Some(Call {
+                    slot,
+                    op: Op::Fetch(fetch),
+                    ..
+                }) = self.calls.remove(id)
+                else {
+                    return;
+                };
+                self.sessions.reply(slot, fetch.reply());
                 // Sent before anything else changes: its parts name memory as it is now.
                 self.sessions.send_ready(slot.conn, out);
                 self.touched.insert(slot.conn);
             }
-            Look::Scanning(scans) => {
-                for (owner, _) in &scans {
-                    self.drain(*owner, out);
-                }
-                let scans: Vec<_> = scans
-                    .into_iter()
-                    .map(|(owner, scan)| (owner, Awaited::Scan(scan)))
-                    .collect();
-                self.waiting.await_all(work, &scans);
-            }
-            Look::Park(owners) => {
-                self.waiting.parked.park(work, owners);
-                self.waiting.set_deadline(work, deadline);
-            }
         }
     }
 
-    fn search_offsets(&mut self, work: WorkId, out: &mut Effects) {
-        let Some((_, op)) = self.waiting.take(work) else {
+    fn tell(&mut self, now: Now, core: CoreId, id: WorkId, follow: Follow, out: &mut Effects) {
+        if core == self.config.core {
+            self.follow(now, Caller { core, id }, follow, out);
+        } else {
+            let msg = CoreMsg::Follow { id, follow };
+            out.push(Effect::Mesh { core, msg });
+        }
+    }
+
+    /// An owner announces what it has for a fetch.
+    pub(super) fn on_ready(
+        &mut self,
+        now: Now,
+        from: CoreId,
+        id: WorkId,
+        (bytes, urgent): (u64, bool),
+        out: &mut Effects,
+    ) {
+        if let Some(Call {
+            op: Op::Fetch(fetch),
+            ..
+        }) = self.calls.get_mut(id)
+        {
+            fetch.on_ready(from, bytes, urgent);
+            self.advance_fetch(now, id, out);
+        }
+    }
+
+    pub(super) fn start_list_offsets(
+        &mut self,
+        now: Now,
+        asked: Asked,
+        (list, asks): (ListOffsets, BTreeMap<CoreId, Vec<OffsetAsk>>),
+        out: &mut Effects,
+    ) {
+        let op = Op::ListOffsets(asked, list);
+        let asks = asks.into_iter();
+        let asks = asks.map(|(core, ask)| (core, Ask::Offsets(ask))).collect();
+        self.start_simple(now, asked, op, asks, out);
+    }
+
+    pub(super) fn start_epoch_ends(
+        &mut self,
+        now: Now,
+        asked: Asked,
+        (ends, asks): (EpochEnds, BTreeMap<CoreId, Vec<EpochAsk>>),
+        out: &mut Effects,
+    ) {
+        let op = Op::EpochEnds(asked, ends);
+        let asks = asks.into_iter();
+        let asks = asks.map(|(core, ask)| (core, Ask::EpochEnds(ask)));
+        self.start_simple(now, asked, op, asks.collect(), out);
+    }
+
+    /// Starts a call that is answered when every owner has answered.
+    pub(super) fn start_simple(
+        &mut self,
+        now: Now,
+        asked: Asked,
+        op: Op,
+        asks: BTreeMap<CoreId, Ask>,
+        out: &mut Effects,
+    ) {
+        let id = self.new_work();
+        // One more than there are owners: a request without any is answered, too.
+        self.calls.insert(id, asked.slot, op, asks.len() + 1);
+        self.ask_all(now, id, asks, out);
+        self.finish_if_last(id, out);
+    }
+
+    fn finish_if_last(&mut self, id: WorkId, out: &mut Effects) {
+        let Some(call) = self.calls.get_mut(id) else {
             return;
         };
-        let Op::ListOffsets(asked, mut list) = op else {
-            unreachable!("looked up as a search")
-        };
-        let step = list.step(&mut self.table, WORK_BYTES_PER_STEP);
-        match step {
-            Step::Answer(response) => {
-                self.waiting.remove(work);
-                self.answer(asked, &response, out);
-                return;
-            }
-            Step::More => out.push(Effect::Again { work }),
-            Step::Reading(reads) => {
-                let mut awaited = Vec::with_capacity(reads.len());
-                for (owner, read) in reads {
-                    self.drain(owner, out);
-                    awaited.push((owner, Awaited::Read(read)));
-                }
-                self.waiting.await_all(work, &awaited);
-            }
+        call.left -= 1;
+        if call.left > 0 {
+            return;
         }
-        self.waiting.put_back(work, Op::ListOffsets(asked, list));
-    }
-
-    /// Hands over what a partition asked for outside of `with_tenant`: reads, which change no count.
-    pub(super) fn drain(&mut self, owner: OwnerId, out: &mut Effects) {
-        if let Some(tenant) = self.table.get_mut(owner) {
-            out.extend(
-                tenant
-                    .disk
-                    .drain()
-                    .map(|(token, op)| Effect::Disk { op, token }),
-            );
+        match self.calls.remove(id).map(|call| call.op) {
+            Some(Op::ListOffsets(asked, list)) => self.answer(asked, &list.response(), out),
+            Some(Op::EpochEnds(asked, ends)) => self.answer(asked, &ends.response(), out),
+            Some(Op::Produce(_) | Op::Fetch(_)) | None => {
+                unreachable!("a call that counts its owners")
+            }
         }
     }
 
-    pub(super) fn on_deadline(&mut self, work: WorkId, out: &mut Effects) {
-        match self.waiting.get_mut(work).and_then(|open| open.op.as_mut()) {
+    /// The time of a call is up.
+    pub(super) fn on_call_deadline(&mut self, now: Now, id: WorkId, out: &mut Effects) {
+        match self.calls.get_mut(id).map(|call| &mut call.op) {
             Some(Op::Produce(produce)) => {
                 produce.on_deadline();
-                self.finish_produce(work, out);
+                self.finish_produce(id, out);
             }
-            Some(Op::Fetch(_)) => {
-                self.dirty.insert(work);
+            Some(Op::Fetch(fetch)) => {
+                fetch.take();
+                self.advance_fetch(now, id, out);
             }
-            Some(Op::ListOffsets(..)) | None => {}
+            Some(Op::ListOffsets(..) | Op::EpochEnds(..)) | None => {}
         }
     }
 
-    pub(super) fn on_partition_disk(
-        &mut self,
-        now: Now,
-        token: Token,
-        result: DiskResult,
-        out: &mut Effects,
-    ) {
-        if self.table.by_token(token).is_none() {
-            return;
-        }
-        let mut events = Vec::new();
-        self.with_tenant(token.owner, out, |partition, disk| {
-            partition.on_disk(now, token, result, disk, &mut events);
-        });
-        for event in events {
-            self.on_event(now, token.owner, event, out);
-        }
-        self.unstall(now, out);
-    }
-
-    pub(super) fn on_event(
-        &mut self,
-        now: Now,
-        owner: OwnerId,
-        event: PartitionEvent,
-        out: &mut Effects,
-    ) {
-        match event {
-            PartitionEvent::Opened { log_end, torn, .. } => {
-                self.note_torn(owner, torn, log_end, out);
-                self.on_opened(now, owner, out);
-            }
-            PartitionEvent::HighWatermark(high_watermark) => {
-                self.checkpoints.on_moved();
-                self.on_high_watermark(owner, high_watermark, out);
-            }
-            PartitionEvent::ReadReady { scan, result } => {
-                if let Err(error) = &result {
-                    self.note_read_error(owner, &error.to_string(), out);
-                }
-                self.on_scan(owner, scan, result.is_err());
-            }
-            PartitionEvent::ReadDone { read, result } => {
-                let batch = result.as_ref().map_err(|_| ErrorCode::KafkaStorageError);
-                self.on_read(owner, read, batch);
-            }
-            PartitionEvent::SpaceLow => {
-                self.note_space(owner, "no space left: produce is refused", out);
-            }
-            PartitionEvent::SpaceOk => {
-                self.note_space(owner, "space is back: produce goes on", out);
-            }
-            PartitionEvent::Closed => self.on_partition_closed(owner, true),
-            PartitionEvent::Deleted => self.on_set_aside(now, owner, out),
-            PartitionEvent::Removed => self.table.vacate(owner),
-            PartitionEvent::Offline(error) => {
-                if error.is_disk() {
-                    // The only log directory: Kafka stops, too, when its last one fails.
-                    self.lose_everything(out);
-                    self.halt(format!("the log directory is offline: {error}"), out);
-                } else {
-                    Self::note(out, Note::Error(format!("partition is offline: {error}")));
-                    self.lose(owner, ErrorCode::KafkaStorageError, out);
-                    self.on_opened(now, owner, out);
-                    self.on_partition_closed(owner, false);
+    /// The client of these calls is gone.
+    pub(super) fn abandon(&mut self, now: Now, id: WorkId, out: &mut Effects) {
+        match self.calls.get_mut(id).map(|call| &call.op) {
+            // A produce goes on without its client: its records are in the log already or will be.
+            Some(Op::Produce(_)) | None => {}
+            Some(Op::Fetch(fetch)) => {
+                let cores: Vec<CoreId> = fetch.unanswered().collect();
+                self.calls.remove(id);
+                for core in cores {
+                    self.tell(now, core, id, Follow::Drop, out);
                 }
             }
-        }
-    }
-
-    fn on_high_watermark(&mut self, owner: OwnerId, high_watermark: Offset, out: &mut Effects) {
-        while let Some(wait) = self.waiting.pop_safe(owner, high_watermark) {
-            let open = self.waiting.get_mut(wait.op);
-            if let Some(Op::Produce(produce)) = open.and_then(|open| open.op.as_mut())
-                && produce.on_safe(wait.place)
-            {
-                self.finish_produce(wait.op, out);
+            Some(Op::ListOffsets(..) | Op::EpochEnds(..)) => {
+                self.calls.remove(id);
             }
         }
-        self.dirty.extend(self.waiting.parked.readers(owner));
-    }
-
-    /// A partition is gone: what waits for it is answered so.
-    pub(super) fn lose(&mut self, owner: OwnerId, error: ErrorCode, out: &mut Effects) {
-        for wait in self.waiting.take_acks(owner) {
-            let open = self.waiting.get_mut(wait.op);
-            if let Some(Op::Produce(produce)) = open.and_then(|open| open.op.as_mut())
-                && produce.on_lost(wait.place, error)
-            {
-                self.finish_produce(wait.op, out);
-            }
-        }
-        self.dirty.extend(self.waiting.parked.readers(owner));
-        for what in self.waiting.owed_by(owner) {
-            match what {
-                Awaited::Scan(scan) => self.on_scan(owner, scan, true),
-                Awaited::Read(read) => self.on_read(owner, read, Err(error)),
-            }
-        }
-    }
-
-    /// The log directory failed: every produce that waits learns it before the process ends.
-    fn lose_everything(&mut self, out: &mut Effects) {
-        for owner in self.table.owners() {
-            self.lose(owner, ErrorCode::KafkaStorageError, out);
-        }
-        for conn in std::mem::take(&mut self.touched) {
-            self.sessions.send_ready(conn, out);
-        }
-    }
-
-    /// A partition looked for a batch: the fetches that wait for it plan again, knowing if the disk would not be read.
-    fn on_scan(&mut self, owner: OwnerId, scan: ScanId, failed: bool) {
-        for (work, last) in self.waiting.done(owner, Awaited::Scan(scan)) {
-            if failed
-                && let Some(Op::Fetch(fetch)) =
-                    self.waiting.get_mut(work).and_then(|open| open.op.as_mut())
-            {
-                fetch.on_read_failed(owner);
-            }
-            if last {
-                self.dirty.insert(work);
-            }
-        }
-    }
-
-    /// A batch for a search by time is there.
-    fn on_read(&mut self, owner: OwnerId, read: ReadId, batch: Result<&Bytes, ErrorCode>) {
-        for (work, last) in self.waiting.done(owner, Awaited::Read(read)) {
-            if let Some(Op::ListOffsets(_, list)) =
-                self.waiting.get_mut(work).and_then(|open| open.op.as_mut())
-            {
-                list.on_read(owner, read, batch);
-            }
-            if last {
-                self.dirty.insert(work);
-            }
-        }
-    }
-
-    fn name_of(&self, owner: OwnerId) -> String {
-        self.table
-            .get(owner)
-            .map_or_else(String::new, |p| p.name().to_string())
-    }
-
-    fn note_torn(&self, owner: OwnerId, torn: bool, log_end: Offset, out: &mut Effects) {
-        if torn {
-            let name = self.name_of(owner);
-            let text = format!("{name}: a torn end was cut off, the log now ends at {log_end}");
-            Self::note(out, Note::Warn(text));
-        }
-    }
-
-    fn note_read_error(&self, owner: OwnerId, error: &str, out: &mut Effects) {
-        Self::note(
-            out,
-            Note::Error(format!("{}: {error}", self.name_of(owner))),
-        );
-    }
-
-    fn note_space(&self, owner: OwnerId, what: &str, out: &mut Effects) {
-        Self::note(out, Note::Warn(format!("{}: {what}", self.name_of(owner))));
     }
 }

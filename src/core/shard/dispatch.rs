@@ -4,14 +4,14 @@ use bytes::Bytes;
 use kafka_protocol::protocol::{Encodable, Request};
 
 use super::Shard;
-use crate::api::context::ApiContext;
+use crate::api::context::{ApiContext, Owners};
 use crate::api::k00_produce::{self, Produce};
-use crate::api::k01_fetch::Fetch;
+use crate::api::k01_fetch::{self, Fetch};
 use crate::api::k02_list_offsets::ListOffsets;
+use crate::api::k23_offset_for_leader_epoch::EpochEnds;
 use crate::api::{
     k03_metadata, k18_api_versions, k19_create_topics, k20_delete_topics, k22_init_producer_id,
-    k23_offset_for_leader_epoch, k32_describe_configs, k60_describe_cluster,
-    k75_describe_topic_partitions,
+    k32_describe_configs, k60_describe_cluster, k75_describe_topic_partitions,
 };
 use crate::effect::{Close, Gather, Note};
 use crate::input::Effects;
@@ -76,8 +76,7 @@ impl Shard {
                 let request = decode(asked, body)?;
                 let cx = k00_produce::Context {
                     now,
-                    image: &self.image,
-                    table: &self.table,
+                    owners: self.owners(),
                     configs: &self.topic_configs,
                     client_id: header.client_id.as_deref(),
                 };
@@ -86,28 +85,24 @@ impl Shard {
             }
             versions::FETCH => {
                 let request = decode(asked, body)?;
-                let bytes_max = self.config.fetch_bytes_max;
-                let correlation_id = asked.correlation_id;
-                let fetch = Fetch::new(
+                let cx = k01_fetch::Context {
                     now,
-                    &self.image,
-                    version,
-                    correlation_id,
-                    request,
-                    bytes_max,
-                );
-                self.start_fetch(asked.slot, fetch);
+                    owners: self.owners(),
+                    own: self.config.core,
+                    bytes_max: self.config.fetch_bytes_max,
+                    at_once: self.is_stopping() || self.calls.is_crowded(),
+                };
+                let fetch = Fetch::new(&cx, version, asked.correlation_id, request);
+                self.start_fetch(now, asked.slot, fetch, out);
             }
             versions::LIST_OFFSETS => {
-                let list =
-                    ListOffsets::new(&self.image, &self.table, version, decode(asked, body)?);
-                self.start_list_offsets(asked, list);
+                let request = decode(asked, body)?;
+                let list = ListOffsets::new(&self.owners(), version, request);
+                self.start_list_offsets(now, asked, list, out);
             }
             versions::OFFSET_FOR_LEADER_EPOCH => {
-                let request = decode(asked, body)?;
-                let response =
-                    k23_offset_for_leader_epoch::handle(&self.image, &self.table, &request);
-                self.answer(asked, &response, out);
+                let ends = EpochEnds::new(&self.owners(), decode(asked, body)?);
+                self.start_epoch_ends(now, asked, ends, out);
             }
             versions::API_VERSIONS => self.api_versions(now, asked, body, out)?,
             versions::CREATE_TOPICS => {
@@ -194,6 +189,15 @@ impl Shard {
         let response = k18_api_versions::handle(&cx, asked.version, &request);
         self.answer(asked, &response, out);
         Ok(())
+    }
+
+    /// Who of this broker's cores owns which partition.
+    fn owners(&self) -> Owners<'_> {
+        Owners {
+            image: &self.image,
+            node: self.config.node_id,
+            shards: self.config.shards,
+        }
     }
 
     /// What API files see of this shard.

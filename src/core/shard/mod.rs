@@ -10,21 +10,24 @@
 //! 3. Nothing is served before the first publication of metadata is applied and after a log directory failed.
 //! 4. Every step is bounded: checking records stops at a budget and goes on in a later step (`Effect::Again`).
 //!
-//! The parts: `dispatch` (frames to APIs), `waiting` (requests under way), `data` (produce, fetch, list offsets on partitions),
-//! `admin` (what ctl decides), `open` (start, publications), `checkpoint`, `stop`.
+//! The parts: `dispatch` (frames to APIs), `data` (requests on partitions, taken apart into asks), `calls` (those under way),
+//! `serve` (asks of partitions here), `serving` (those under way), `admin` (what ctl decides), `open` (start, publications),
+//! `checkpoint`, `stop`.
 
 mod admin;
+mod calls;
 mod checkpoint;
 mod data;
 mod dispatch;
 mod open;
+mod serve;
+mod serving;
 mod stop;
-mod waiting;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::effect::{DiskOut, Effect, Note};
@@ -38,16 +41,19 @@ use crate::types::{
 };
 
 use admin::Admin;
+use calls::Calls;
 use checkpoint::Checkpoints;
 use open::Opening;
+use serving::{Caller, Serving};
 use stop::Stopping;
-use waiting::Waiting;
 
 /// What a shard is told once.
 #[derive(Clone, Debug)]
 pub struct ShardConfig {
     /// This core.
     pub core: CoreId,
+    /// How many shards this process has.
+    pub shards: u16,
     /// The core of ctl.
     pub ctl: CoreId,
     /// `node.id`.
@@ -86,7 +92,10 @@ pub struct Shard {
     /// The configs in force, by topic.
     topic_configs: BTreeMap<TopicId, TopicConfigs>,
     sessions: Sessions,
-    waiting: Waiting,
+    calls: Calls,
+    serving: Serving,
+    /// Names given to calls and tasks.
+    works: u64,
     admin: Admin,
     opening: Opening,
     checkpoints: Checkpoints,
@@ -95,11 +104,11 @@ pub struct Shard {
     own_disk: DiskOut,
     /// Bytes appended and not yet written, of all partitions.
     unwritten_bytes: u64,
-    /// Produces that are checked and wait for room in the tails.
-    stalled: VecDeque<WorkId>,
     /// Connections to look after at the end of the step.
     touched: BTreeSet<ConnId>,
-    /// Fetches to look at again at the end of the step.
+    /// Connections that are not looked after because another core has too much to answer.
+    crowded: BTreeSet<ConnId>,
+    /// Tasks to look at again at the end of the step.
     dirty: BTreeSet<WorkId>,
     wake_at: Option<Monotonic>,
 }
@@ -115,15 +124,17 @@ impl Shard {
             table: Table::default(),
             topic_configs: BTreeMap::new(),
             sessions: Sessions::default(),
-            waiting: Waiting::default(),
+            calls: Calls::default(),
+            serving: Serving::default(),
+            works: 0,
             admin: Admin::default(),
             opening: Opening::default(),
             checkpoints: Checkpoints::default(),
             stopping: Stopping::default(),
             own_disk: DiskOut::new(OwnerId(0), 0),
             unwritten_bytes: 0,
-            stalled: VecDeque::new(),
             touched: BTreeSet::new(),
+            crowded: BTreeSet::new(),
             dirty: BTreeSet::new(),
             wake_at: None,
         }
@@ -145,7 +156,7 @@ impl Shard {
                 self.sessions.sent(conn);
                 self.touched.insert(conn);
             }
-            Input::Closed { conn } => self.on_closed(conn),
+            Input::Closed { conn } => self.on_closed(now, conn, out),
             Input::Disk { token, result } => {
                 if token.owner == OwnerId(0) {
                     self.on_own_disk(now, token, result, out);
@@ -153,7 +164,7 @@ impl Shard {
                     self.on_partition_disk(now, token, result, out);
                 }
             }
-            Input::Mesh { msg, .. } => self.on_mesh(now, msg, out),
+            Input::Mesh { from, msg } => self.on_mesh(now, from, msg, out),
             Input::Again { work } => self.go_on(now, work, out),
             Input::Tick => self.on_tick(now, out),
             // Ctl decides when a shard stops.
@@ -162,7 +173,7 @@ impl Shard {
         self.settle(now, out);
     }
 
-    fn on_mesh(&mut self, now: Now, msg: CoreMsg, out: &mut Effects) {
+    fn on_mesh(&mut self, now: Now, from: CoreId, msg: CoreMsg, out: &mut Effects) {
         match msg {
             CoreMsg::Publish {
                 image,
@@ -172,26 +183,28 @@ impl Shard {
                 self.on_publish(now, image, delta, offset, out);
             }
             CoreMsg::Reply { id, reply } => self.on_ctl_reply(id, reply, out),
-            CoreMsg::Stop => self.begin_stop(out),
+            CoreMsg::Stop => self.begin_stop(now, out),
             CoreMsg::Request { .. } | CoreMsg::Applied { .. } | CoreMsg::Stopped => {
                 unreachable!("only ctl is asked")
             }
-            CoreMsg::Ask { .. }
-            | CoreMsg::Answer { .. }
-            | CoreMsg::Follow { .. }
-            | CoreMsg::Ready { .. } => unreachable!("one shard asks no other"),
+            CoreMsg::Ask { id, ask } => self.serve(now, Caller { core: from, id }, ask, out),
+            CoreMsg::Answer { id, answer } => self.on_answer(now, from, id, answer, out),
+            CoreMsg::Follow { id, follow } => {
+                self.follow(now, Caller { core: from, id }, follow, out);
+            }
+            CoreMsg::Ready { id, bytes, urgent } => {
+                self.on_ready(now, from, id, (bytes, urgent), out);
+            }
         }
     }
 
     /// The end of every step: what the input made possible is done, in an order that keeps invariant 2.
     fn settle(&mut self, now: Now, out: &mut Effects) {
         while self.phase != Phase::Over {
-            if let Some(work) = self.dirty.pop_first() {
-                self.look(now, work, out);
+            if let Some(task) = self.dirty.pop_first() {
+                self.look(now, task, out);
             } else if let Some(conn) = self.touched.pop_first() {
-                while let Some(admitted) = self.sessions.pump(conn, out) {
-                    self.dispatch(now, admitted, out);
-                }
+                self.attend(now, conn, out);
             } else {
                 break;
             }
@@ -201,28 +214,40 @@ impl Shard {
         self.set_wake(now, out);
     }
 
+    /// Sends what is ready on a connection and takes in what it may ask.
+    fn attend(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
+        loop {
+            if self.calls.is_full() {
+                // Looked after again when the next answer comes.
+                self.sessions.send_ready(conn, out);
+                self.crowded.insert(conn);
+                return;
+            }
+            let Some(admitted) = self.sessions.pump(conn, out) else {
+                return;
+            };
+            self.dispatch(now, admitted, out);
+        }
+    }
+
     fn on_tick(&mut self, now: Now, out: &mut Effects) {
         self.wake_at = None;
-        while let Some(work) = self.waiting.pop_expired(now.mono) {
-            self.on_deadline(work, out);
+        while let Some(call) = self.calls.pop_expired(now.mono) {
+            self.on_call_deadline(now, call, out);
+        }
+        while let Some(task) = self.serving.pop_expired(now.mono) {
+            self.on_task_deadline(task);
         }
         self.tick_partitions(now, out);
         self.write_checkpoints(now);
     }
 
-    fn on_closed(&mut self, conn: ConnId) {
+    fn on_closed(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.sessions.closed(conn);
         self.touched.remove(&conn);
-        for work in self.waiting.of_conn(conn) {
-            // A produce goes on without its client: its records are in the log already or will be.
-            if self
-                .waiting
-                .get_mut(work)
-                .is_some_and(|open| !open.is_produce())
-            {
-                self.waiting.remove(work);
-                self.dirty.remove(&work);
-            }
+        self.crowded.remove(&conn);
+        for call in self.calls.of_conn(conn) {
+            self.abandon(now, call, out);
         }
     }
 
@@ -252,7 +277,11 @@ impl Shard {
         if self.phase == Phase::Over {
             return;
         }
-        let deadlines = [self.waiting.first_deadline(), self.next_tick(now)];
+        let deadlines = [
+            self.calls.first_deadline(),
+            self.serving.first_deadline(),
+            self.next_tick(now),
+        ];
         let first = deadlines.into_iter().flatten().min();
         if first.is_some() && first != self.wake_at {
             self.wake_at = first;

@@ -261,7 +261,7 @@ impl Shard {
                 let Some(owner) = self.table.forget(*id, index) else {
                     continue;
                 };
-                self.lose(owner, ErrorCode::UnknownTopicOrPartition, out);
+                self.lose(now, owner, ErrorCode::UnknownTopicOrPartition, out);
                 self.opening.renaming.insert(owner);
                 self.with_tenant(owner, out, |p, disk| p.delete(now, disk));
                 self.checkpoints.on_forgotten();
@@ -417,7 +417,7 @@ impl Shard {
             Self::note(out, Note::Ready);
         }
         // Topics that were removed or created change what waiting fetches see.
-        self.dirty.extend(self.waiting.parked.all());
+        self.dirty.extend(self.serving.parked.all());
         self.next_publication(now, out);
     }
 

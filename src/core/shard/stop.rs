@@ -10,7 +10,7 @@ use super::{Phase, Shard};
 use crate::effect::{DiskOp, Effect, Note};
 use crate::input::{CoreMsg, Effects};
 use crate::log::{checkpoint, layout};
-use crate::types::OwnerId;
+use crate::types::{Now, OwnerId};
 use std::collections::BTreeSet;
 
 /// How far the stop has come.
@@ -27,7 +27,7 @@ pub(super) enum Stopping {
 }
 
 impl Shard {
-    pub(super) fn begin_stop(&mut self, out: &mut Effects) {
+    pub(super) fn begin_stop(&mut self, now: Now, out: &mut Effects) {
         if self.phase == Phase::Stopping {
             return;
         }
@@ -42,7 +42,11 @@ impl Shard {
             self.end(out);
             return;
         }
-        self.dirty.extend(self.waiting.parked.all());
+        self.dirty.extend(self.serving.parked.all());
+        for fetch in self.calls.fetches() {
+            // Those of other cores: their owners are told to answer.
+            self.on_call_deadline(now, fetch, out);
+        }
         Self::note(
             out,
             Note::Info("stopping: finishing requests under way".to_string()),
@@ -56,7 +60,10 @@ impl Shard {
 
     /// Moves the stop on; called at the end of every step.
     pub(super) fn stop_step(&mut self, out: &mut Effects) {
-        if self.stopping == Stopping::Draining && !self.waiting.any_produce() {
+        if self.stopping == Stopping::Draining
+            && !self.calls.any_produce()
+            && !self.serving.any_append()
+        {
             self.close_partitions(out);
         }
         if let Stopping::Closing(left, all_well) = &self.stopping

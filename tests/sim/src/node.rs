@@ -73,6 +73,7 @@ pub fn boot(incarnation: [u8; 16]) -> Machines {
     });
     let shard = Shard::new(ShardConfig {
         core: CoreId(1),
+        shards: 1,
         ctl: CoreId(0),
         node_id: NODE,
         incarnation,

@@ -233,7 +233,7 @@ fn rule_2_20_a_batch_checked_meanwhile_does_not_land_in_the_next_topic() {
         delete t
         create t
         release
-        > A t-0 error 3 start -1 (the topic is deleted)
+        > A t-0 error 3 start -1
         B fetch t-0@0
         > B t-0 [] hw 0
         ",
@@ -261,8 +261,8 @@ fn what_is_unwritten_is_bounded_and_goes_on_in_order() {
         > B t-0 at 1
         > C t-0 at 2
         > D t-0 at 3
-        > E t-0 at 4
         > D t-0 at 5 ts -1 epoch 0
+        > E t-0 at 4
         F list t-0@-1
         > F t-0 at 5 ts -1 epoch 0
         ",

@@ -360,6 +360,7 @@ impl Script {
 fn config() -> ShardConfig {
     ShardConfig {
         core: CoreId(1),
+        shards: 1,
         ctl: CoreId(0),
         node_id: NODE,
         incarnation: [0xab; 16],

@@ -4,7 +4,7 @@ use crate::types::{ErrorCode, LeaderEpoch};
 
 /// The client's idea of the leader epoch against ours; -1 is no idea.
 #[must_use]
-pub(super) fn fenced(theirs: LeaderEpoch, ours: LeaderEpoch) -> Option<ErrorCode> {
+pub(crate) fn fenced(theirs: LeaderEpoch, ours: LeaderEpoch) -> Option<ErrorCode> {
     if theirs == LeaderEpoch::NONE || theirs == ours {
         None
     } else if theirs < ours {

@@ -14,6 +14,7 @@ pub mod pool;
 pub mod probe;
 pub mod process;
 pub mod ring;
+pub mod shared;
 pub mod socket;
 pub mod splice;
 pub mod tail;

@@ -332,11 +332,11 @@ impl Net {
 
     fn scan<T: From<NetOp> + Clone>(&mut self, cx: &mut Cx<'_, T>) {
         cx.pool.collect();
-        if cx.pool.in_use(Purpose::Tail) > TAIL_BYTES_MAX {
-            self.table
-                .iter_mut()
-                .for_each(|c| c.outbound.yield_memory());
-        }
+        // Whoever has not read since the last scan keeps no other core's memory, and ours only while there is enough.
+        let own = cx.pool.in_use(Purpose::Tail) > TAIL_BYTES_MAX;
+        self.table
+            .iter_mut()
+            .for_each(|c| c.outbound.yield_memory(own));
         if self.counts.refused > self.refused_told {
             // One line a scan: whoever is refused may try again at once.
             self.refused_told = self.counts.refused;

@@ -2,14 +2,13 @@
 //!
 //! Invariants: 1. Parts leave in the order given. 2. A frame is reported sent exactly once, when the kernel has all of it.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use bytes::Bytes;
 
 use crate::io::lent::Vectors;
 use crate::io::ring::Keep;
+use crate::io::shared::Mark;
 
 /// Parts gathered into one send.
 const PARTS_PER_SEND_MAX: usize = 64;
@@ -28,8 +27,10 @@ pub enum OutPart {
         file: Keep,
         /// Where they are in it.
         position: u64,
-        /// Below its value the file's bytes may be read from the file.
-        released: Rc<Cell<u64>>,
+        /// Below it the file's bytes may be read from the file.
+        released: Mark,
+        /// The memory is another core's.
+        lent: bool,
     },
     /// In a file.
     File {
@@ -183,15 +184,18 @@ impl Outbound {
         complete
     }
 
-    /// Gives up memory of parts that are in their files by now; they will be spliced instead.
-    pub(super) fn yield_memory(&mut self) {
+    /// Gives up memory of parts that are in their files by now; they will be spliced instead. Memory lent by other cores only,
+    /// unless `own` is to go, too.
+    pub(super) fn yield_memory(&mut self, own: bool) {
         for part in &mut self.parts {
             if let OutPart::Tail {
                 bytes,
                 file,
                 position,
                 released,
+                lent,
             } = part
+                && (own || *lent)
                 && *position + bytes.len() as u64 <= released.get()
             {
                 *part = OutPart::File {
@@ -213,6 +217,7 @@ impl Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::rc::Rc;
 
     fn part(bytes: &'static [u8]) -> OutPart {
         OutPart::Bytes(Bytes::from_static(bytes))
@@ -221,12 +226,13 @@ mod tests {
     #[test]
     fn memory_is_given_up_for_what_is_in_the_file() {
         let file: Keep = Rc::new(std::fs::File::open("/dev/null").expect("opens"));
-        let released = Rc::new(Cell::new(103));
+        let released = Mark::new(103);
         let tail = |position, bytes: &'static [u8]| OutPart::Tail {
             bytes: Bytes::from_static(bytes),
             file: file.clone(),
             position,
-            released: Rc::clone(&released),
+            released: released.clone(),
+            lent: position < 100,
         };
         let mut out = Outbound::default();
         out.push(vec![tail(98, b"abcde"), tail(103, b"fg")]);
@@ -236,7 +242,7 @@ mod tests {
             Next::Memory { more: false }
         ));
         assert_eq!(out.sent(1), 0);
-        out.yield_memory();
+        out.yield_memory(false);
         let Next::File {
             position, bytes, ..
         } = out.next(&mut vectors)
@@ -247,6 +253,11 @@ mod tests {
         assert_eq!(out.sent(4), 0);
         assert!(matches!(out.next(&mut vectors), Next::Memory { .. }));
         assert_eq!(vectors.bytes(), 2, "the second part is not in the file yet");
+        released.set(200);
+        out.yield_memory(false);
+        assert!(matches!(out.next(&mut vectors), Next::Memory { .. }));
+        out.yield_memory(true);
+        assert!(matches!(out.next(&mut vectors), Next::File { .. }));
         assert_eq!(out.sent(2), 1);
     }
 

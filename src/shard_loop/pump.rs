@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use onrush_core::ask::Answer;
 use onrush_core::effect::{Effect, Gather, Note, Part};
 use onrush_core::input::{CoreMsg, Effects, Input};
 use onrush_core::types::{Monotonic, Position, WorkId};
@@ -278,7 +279,10 @@ impl<M: Machine> Pump<M> {
             }
             Effect::ReadNext { conn } => self.net.read_next(conn, net_cx!(self)),
             Effect::Close { conn, why } => self.net.close(conn, &why, net_cx!(self)),
-            Effect::Mesh { core, msg } => self.mesh.send(core, msg),
+            Effect::Mesh { core, mut msg } => {
+                lend(&mut self.store, &mut msg);
+                self.mesh.send(core, msg);
+            }
             Effect::Wake { at } => {
                 self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
             }
@@ -370,6 +374,7 @@ fn resolve(store: &mut Store, gather: Gather) -> Vec<OutPart> {
                         file: store.splice_source(file),
                         position,
                         released: store.released(file),
+                        lent: false,
                     });
                     position += len;
                 }
@@ -383,8 +388,44 @@ fn resolve(store: &mut Store, gather: Gather) -> Vec<OutPart> {
                 position: position.0,
                 bytes: u64::from(len),
             }),
-            Part::Lent { .. } => unreachable!("no other core lends to this one yet"),
+            Part::Lent {
+                loan,
+                position,
+                len,
+            } => parts.push(out_part(store::borrowed(&loan), position, len)),
         }
     }
     parts
+}
+
+/// What another core lent, to be sent.
+fn out_part(borrowed: store::Borrowed, position: Position, len: u32) -> OutPart {
+    let (file, position) = (borrowed.file, position.0);
+    match borrowed.tail {
+        Some((bytes, released)) => OutPart::Tail {
+            bytes,
+            file,
+            position,
+            released,
+            lent: true,
+        },
+        None => OutPart::File {
+            file,
+            position,
+            bytes: u64::from(len),
+        },
+    }
+}
+
+/// Makes what a message names of this core's files fit for another core.
+fn lend(store: &mut Store, msg: &mut CoreMsg) {
+    if let CoreMsg::Answer {
+        answer: Answer::Fetched(partitions),
+        ..
+    } = msg
+    {
+        for partition in partitions {
+            store.lend(&mut partition.records);
+        }
+    }
 }

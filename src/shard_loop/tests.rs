@@ -16,6 +16,8 @@ use onrush_core::types::{
 use super::*;
 use crate::io::socket::SocketBuffers;
 
+mod lend;
+
 /// Longest that a test waits for anything: far beyond what a healthy machine needs.
 const PATIENCE: Duration = Duration::from_secs(20);
 

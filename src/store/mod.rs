@@ -4,21 +4,21 @@
 //! 1. Every operation with a token is answered exactly once; a short write goes on with its rest, an error is reported and
 //!    never tried again (except EINTR and EAGAIN, which are no errors of the disk).
 //! 2. A write takes its bytes from the tail by reference, the open sector as a private copy: appends go on meanwhile.
-//! 3. A file's descriptors stay open while an operation or a response uses them, whatever is closed, and are closed on
-//!    the helper thread.
+//! 3. A file's descriptors stay open while an operation or a response uses them, on whatever core and whatever is closed,
+//!    and are closed on a helper thread.
 //! 4. Offsets, epochs and sequence numbers mean nothing here.
 //!
 //! Two descriptors per open file: writes go past the page cache, reads and splices through it (a read of what was written
 //! directly sees it: the kernel drops cached pages of a range that is written directly).
 
 mod helper;
+mod loan;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,8 +35,11 @@ use crate::io::lent::{Lent, Vectors};
 use crate::io::names::Opened;
 use crate::io::pool::{Filling, Pool, Purpose};
 use crate::io::ring::{Done, Keep, Ring};
+use crate::io::shared::{self, Mark, SharedFd};
 use crate::io::tail::Tail;
 use crate::io::wake::Sleeper;
+
+pub use loan::{Borrowed, borrowed};
 
 pub use crate::io::probe::{FlushCost, measure_flush};
 
@@ -56,42 +59,20 @@ pub struct Cx<'a, T> {
     pub notes: &'a mut Vec<Note>,
 }
 
-type Graveyard = Rc<RefCell<Vec<OwnedFd>>>;
-
-/// A descriptor that is closed elsewhere when the last user lets go of it.
-struct FileFd {
-    fd: Option<OwnedFd>,
-    graveyard: Graveyard,
-}
-
-impl AsFd for FileFd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd
-            .as_ref()
-            .expect("a descriptor is there until it is dropped")
-            .as_fd()
-    }
-}
-
-impl Drop for FileFd {
-    fn drop(&mut self) {
-        self.graveyard.borrow_mut().extend(self.fd.take());
-    }
-}
-
 #[derive(Default)]
 struct LogFile {
     tail: Tail,
     /// Below it everything is in the file and may be read from there.
-    released: Rc<Cell<u64>>,
+    released: Mark,
     fds: Option<Fds>,
     /// Up to where blocks are allocated: what is allocated already need not be walked again.
     reserved: u64,
 }
 
 struct Fds {
-    direct: Rc<FileFd>,
-    buffered: Rc<FileFd>,
+    direct: Rc<SharedFd>,
+    /// Other cores may hold it, too.
+    buffered: Rc<SharedFd>,
     /// The file grows (space was reserved since it was opened or cut): no readahead past its end.
     grows: bool,
 }
@@ -102,7 +83,7 @@ impl LogFile {
         if cut_content {
             // What responses still hold of the bytes that are gone cannot be read from the file any more.
             self.released.set(0);
-            self.released = Rc::default();
+            self.released = Mark::default();
         } else {
             self.released.set(to);
         }
@@ -125,13 +106,13 @@ enum Pending {
     Simple(Token, Retry),
     Write {
         token: Token,
-        file: Rc<FileFd>,
+        file: Rc<SharedFd>,
         position: u64,
         durable: bool,
     },
     Read {
         token: Token,
-        file: Rc<FileFd>,
+        file: Rc<SharedFd>,
         position: u64,
         left: usize,
     },
@@ -141,8 +122,8 @@ enum Pending {
 #[derive(Clone)]
 enum Retry {
     /// Which file, its descriptor, first byte, end.
-    Reserve(FileId, Rc<FileFd>, u64, u64),
-    Flush(Rc<FileFd>),
+    Reserve(FileId, Rc<SharedFd>, u64, u64),
+    Flush(Rc<SharedFd>),
 }
 
 /// One core's files.
@@ -151,7 +132,6 @@ pub struct Store {
     pending: Vec<Option<Pending>>,
     free: Vec<usize>,
     helper: Helper,
-    graveyard: Graveyard,
     warned: bool,
 }
 
@@ -165,12 +145,12 @@ impl Store {
         cpus: Vec<usize>,
         sleeper: Arc<Sleeper>,
     ) -> io::Result<Self> {
+        shared::keep_graveyard();
         Ok(Self {
             files: HashMap::new(),
             pending: Vec::new(),
             free: Vec::new(),
             helper: Helper::start(name, dir, cpus, sleeper)?,
-            graveyard: Graveyard::default(),
             warned: false,
         })
     }
@@ -240,14 +220,18 @@ impl Store {
         self.file(file).tail.slices(position.0, u64::from(len))
     }
 
-    /// Below the cell's value a file's bytes are in the file and may be read from there; it moves as the tail is released.
-    pub fn released(&mut self, file: FileId) -> Rc<Cell<u64>> {
-        Rc::clone(&self.file(file).released)
+    /// Below the mark a file's bytes are in the file and may be read from there; it moves as the tail is released.
+    pub fn released(&mut self, file: FileId) -> Mark {
+        self.file(file).released.clone()
     }
 
     /// The descriptor to splice a file's bytes from.
     pub fn splice_source(&mut self, file: FileId) -> Keep {
-        Rc::<FileFd>::clone(&self.fds(file).buffered)
+        Rc::<SharedFd>::clone(&self.fds(file).buffered)
+    }
+
+    fn shared(&mut self, file: FileId) -> SharedFd {
+        SharedFd::clone(&self.fds(file).buffered)
     }
 
     /// Handles a completion.
@@ -317,9 +301,9 @@ impl Store {
 
     /// Hands queued jobs to the helper; to be called once the effects of a round are executed.
     pub fn flush(&mut self) {
-        if !self.graveyard.borrow().is_empty() {
-            let files = std::mem::take(&mut *self.graveyard.borrow_mut());
-            self.helper.push(Job::Close(files));
+        let buried = shared::take_buried();
+        if !buried.is_empty() {
+            self.helper.push(Job::Close(buried));
         }
         self.helper.flush();
     }
@@ -381,7 +365,7 @@ impl Store {
     fn write<T: From<StoreOp> + Clone>(
         &mut self,
         token: Token,
-        (file, position, durable): (Rc<FileFd>, u64, bool),
+        (file, position, durable): (Rc<SharedFd>, u64, bool),
         vectors: Box<Vectors>,
         cx: &mut Cx<'_, T>,
     ) {
@@ -397,7 +381,7 @@ impl Store {
     fn on_written<T: From<StoreOp> + Clone>(
         &mut self,
         token: Token,
-        (file, position, durable): (Rc<FileFd>, u64, bool),
+        (file, position, durable): (Rc<SharedFd>, u64, bool),
         result: io::Result<u32>,
         lent: Lent,
         cx: &mut Cx<'_, T>,
@@ -480,7 +464,7 @@ impl Store {
     fn read_on<T: From<StoreOp> + Clone>(
         &mut self,
         token: Token,
-        (file, position, left): (Rc<FileFd>, u64, usize),
+        (file, position, left): (Rc<SharedFd>, u64, usize),
         into: Filling,
         cx: &mut Cx<'_, T>,
     ) {
@@ -496,7 +480,7 @@ impl Store {
     fn on_read<T: From<StoreOp> + Clone>(
         &mut self,
         token: Token,
-        (file, position, left): (Rc<FileFd>, u64, usize),
+        (file, position, left): (Rc<SharedFd>, u64, usize),
         result: io::Result<u32>,
         memory: Lent,
         cx: &mut Cx<'_, T>,
@@ -531,15 +515,9 @@ impl Store {
                  on ext4 or xfs",
             )));
         }
-        let own = |fd| {
-            Rc::new(FileFd {
-                fd: Some(fd),
-                graveyard: Rc::clone(&self.graveyard),
-            })
-        };
         let fds = Fds {
-            direct: own(opened.direct),
-            buffered: own(opened.buffered),
+            direct: Rc::new(SharedFd::new(opened.direct)),
+            buffered: Rc::new(SharedFd::new(opened.buffered)),
             grows: false,
         };
         // Closed while it was being opened: then nobody will use it.

@@ -412,3 +412,6 @@ fn of_version(version: i16, error: ErrorCode) -> ErrorCode {
         error
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -259,7 +259,7 @@ impl Fetch {
     }
 
     /// What to do now.
-    pub fn next(&mut self) -> Next {
+    pub fn advance(&mut self) -> Next {
         let announced: u64 = self.owners.values().map(Owner::announced).sum();
         // Nothing announced is no reason, even if nothing is the least that is wanted: then the deadline has passed already.
         self.taking |= announced > 0 && announced >= self.bytes_min;

@@ -38,7 +38,7 @@ pub(super) struct Call {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: BTreeMap<WorkId, Call>,
+    open: BTreeMap<WorkId, Call>,
     by_conn: BTreeMap<ConnId, BTreeSet<WorkId>>,
     deadlines: BTreeSet<(Monotonic, WorkId)>,
     /// Asks without an answer, by owner core.
@@ -53,16 +53,16 @@ impl Calls {
             deadline: None,
             left,
         };
-        self.calls.insert(id, call);
+        self.open.insert(id, call);
         self.by_conn.entry(slot.conn).or_default().insert(id);
     }
 
     pub(super) fn get_mut(&mut self, id: WorkId) -> Option<&mut Call> {
-        self.calls.get_mut(&id)
+        self.open.get_mut(&id)
     }
 
     pub(super) fn remove(&mut self, id: WorkId) -> Option<Call> {
-        let call = self.calls.remove(&id)?;
+        let call = self.open.remove(&id)?;
         if let Some(deadline) = call.deadline {
             self.deadlines.remove(&(deadline, id));
         }
@@ -84,20 +84,20 @@ impl Calls {
 
     /// Calls that wait for new data.
     pub(super) fn fetches(&self) -> Vec<WorkId> {
-        let fetches = self.calls.iter();
+        let fetches = self.open.iter();
         let fetches = fetches.filter(|(_, call)| matches!(call.op, Op::Fetch(_)));
         fetches.map(|(id, _)| *id).collect()
     }
 
     /// True while any produce is under way.
     pub(super) fn any_produce(&self) -> bool {
-        let mut calls = self.calls.values();
+        let mut calls = self.open.values();
         calls.any(|call| matches!(call.op, Op::Produce(_)))
     }
 
     /// Sets a call's deadline once.
     pub(super) fn set_deadline(&mut self, id: WorkId, deadline: Monotonic) {
-        if let Some(call) = self.calls.get_mut(&id)
+        if let Some(call) = self.open.get_mut(&id)
             && call.deadline.is_none()
         {
             call.deadline = Some(deadline);
@@ -117,7 +117,7 @@ impl Calls {
             return None;
         }
         self.deadlines.pop_first();
-        if let Some(call) = self.calls.get_mut(&id) {
+        if let Some(call) = self.open.get_mut(&id) {
             call.deadline = None;
         }
         Some(id)

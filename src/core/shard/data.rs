@@ -187,7 +187,7 @@ impl Shard {
         else {
             return;
         };
-        match fetch.next() {
+        match fetch.advance() {
             Next::Tell(told) => {
                 for (core, follow) in told {
                     self.tell(now, core, id, follow, out);

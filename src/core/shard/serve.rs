@@ -127,15 +127,15 @@ impl Shard {
             result: AppendResult::Nothing,
         };
         let unknown = ErrorCode::UnknownTopicOrPartition;
-        let lost = |error| {
+        let refuse = |error| {
             let result = AppendResult::Lost(error);
             (AppendOutcome { result, ..outcome }, None)
         };
         let Some(owner) = self.table.find(batch.topic, batch.partition) else {
-            return lost(unknown);
+            return refuse(unknown);
         };
         if let Some(error) = self.table.get(owner).and_then(availability) {
-            return lost(error);
+            return refuse(error);
         }
         let mut mine = Vec::new();
         let appended = self.with_tenant(owner, out, |partition, disk| {
@@ -147,7 +147,7 @@ impl Shard {
         });
         events.extend(mine.into_iter().map(|event| (owner, event)));
         let Some((result, high_watermark, log_start)) = appended else {
-            return lost(unknown);
+            return refuse(unknown);
         };
         let (result, wait) = match result {
             None => (AppendResult::Nothing, None),

@@ -98,7 +98,7 @@ fn given(ask: &FetchAsk, bytes: u32) -> Vec<FetchedPartition> {
 }
 
 fn told(fetch: &mut Fetch) -> Vec<(u16, Follow)> {
-    match fetch.next() {
+    match fetch.advance() {
         Next::Tell(told) => told.into_iter().map(|(core, f)| (core.0, f)).collect(),
         Next::Reply => panic!("owners have not answered"),
     }
@@ -123,7 +123,7 @@ fn a_single_owner_decides_alone() {
     assert!(!fetch.has_deadline());
     assert_eq!(told(&mut fetch), []);
     fetch.on_answer(CoreId(1), given(ask, 60));
-    assert!(matches!(fetch.next(), Next::Reply));
+    assert!(matches!(fetch.advance(), Next::Reply));
     assert_eq!(bytes_of(fetch), [60, 60]);
 }
 
@@ -145,7 +145,7 @@ fn own_partitions_are_read_when_all_others_have_answered() {
     fetch.on_answer(other, given(&asks[&other], 5));
     assert_eq!(told(&mut fetch), [(own.0, Follow::Take)]);
     fetch.on_answer(own, given(&asks[&own], 12));
-    assert!(matches!(fetch.next(), Next::Reply));
+    assert!(matches!(fetch.advance(), Next::Reply));
     assert_eq!(bytes_of(fetch), [12, 5], "in the order of the request");
 }
 
@@ -212,7 +212,7 @@ fn what_does_not_fit_is_left_out_whole() {
     fetch.on_answer(second, given(&asks[&second], 30));
     fetch.on_answer(third, given(&asks[&third], 20));
     fetch.on_answer(own, given(&asks[&own], 75));
-    assert!(matches!(fetch.next(), Next::Reply));
+    assert!(matches!(fetch.advance(), Next::Reply));
     assert_eq!(bytes_of(fetch), [75, 20]);
 }
 

@@ -24,4 +24,8 @@ unpack() { # unpack NAME PACKAGE...
 }
 
 # unpacked COMMAND...: runs it with the libraries that were unpacked before those of the system; exec, so that $! is its pid.
-unpacked() { exec env "LD_LIBRARY_PATH=$(dirname "$(find "$ROOT/usr/lib" -name '*.so*' -path '*-linux-gnu/lib*' | head -1)")" "$@"; }
+unpacked() {
+  local dir path=$ROOT/usr/lib
+  for dir in "$ROOT"/usr/lib/*-linux-gnu "$ROOT"/lib/*-linux-gnu "$ROOT"/usr/lib/syslog-ng; do path=$path:$dir; done
+  exec env "LD_LIBRARY_PATH=$path" "$@"
+}

@@ -41,11 +41,28 @@ kc() { timeout -s KILL 60 kcat -b "127.0.0.1:$ONRUSH_PORT" "$@"; }
 # arrived TOPIC: records in its partition 0; 0 while nobody answers.
 arrived() { { kc -Q -t "$1:0:-1" 2> /dev/null || true; } | awk '/offset/ { n = $NF } END { print n + 0 }'; }
 has_arrived() { [ "$(arrived "$1")" -ge "$2" ]; }
-# records TOPIC: the values of its partition 0.
-records() { kc -C -t "$1" -p 0 -o beginning -e -q; }
+# records TOPIC: the values that are in its partition 0 now. By their count: kcat finds no end while a shipper goes on.
+records() { kc -C -t "$1" -p 0 -o beginning -c "$(arrived "$1")" -q; }
 # killed: the broker, without a word of warning; back by onrush_back over the same directory and port.
 killed() { kill -9 "$ONRUSH_PID"; wait "$ONRUSH_PID" 2> /dev/null || true; }
 onrush_back() { ONRUSH_AT=$ONRUSH_PORT onrush_start "$WORK/data"; }
+
+# send FROM TO: numbered lines by TCP to INPUT_PORT, 400 at a time and at most 20,000 a second, so that the kills fall between
+# them; how far it is stands in the last line of $WORK/sent.
+send() {
+  local from=$1 to=$2 last
+  exec 4> "/dev/tcp/127.0.0.1/$INPUT_PORT"
+  while [ "$from" -le "$to" ]; do
+    last=$((from + 399 < to ? from + 399 : to))
+    seq -f '<134>Nov 21 08:00:00 shipper app[7]: line %.0f' "$from" "$last" >&4
+    echo "$last" >> "$WORK/sent"
+    from=$((last + 1))
+    sleep 0.02
+  done
+  exec 4>&-
+}
+sent() { tail -n 1 "$WORK/sent"; }
+has_sent() { [ "$(sent)" -ge "$1" ]; }
 
 # numbers FILE PATTERN WANTED: FILE's lines hold PATTERN and a number; each of 1..WANTED must be there. Says how often any came
 # twice, and how often a number came for the first time after a larger one.

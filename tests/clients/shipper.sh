@@ -10,7 +10,7 @@ check() {
   # Not inside the condition: `set -e` does not hold there.
   (set -e; WORK=$WORK/$name; ONRUSH_PID='' SHIPPER_PID='' SENDER_PID=''; trap end_all EXIT; "$name") > "$WORK/$name.log" 2>&1
   status=$?
-  if grep -q panicked "$WORK/$name"/*.log; then status=1; grep -m3 panicked "$WORK/$name"/*.log >> "$WORK/$name.log"; fi
+  if grep -qs panicked "$WORK/$name"/*.log; then status=1; grep -m3 panicked "$WORK/$name"/*.log >> "$WORK/$name.log"; fi
   if [ $status = 0 ]; then
     passed=$((passed + 1)); echo "PASS $name $((SECONDS - begun))s: $(tail -1 "$WORK/$name.log")"
   else

@@ -11,6 +11,8 @@
 //! within [`STOP_MAX`]; with code 0 only if everything was flushed and marked clean. 3. The main thread only waits. 4. A panic on
 //! any thread ends the process at once: nobody acknowledges anything after our own fault.
 
+mod budget;
+mod cgroup;
 mod cores;
 mod crashes;
 mod directory;
@@ -37,6 +39,8 @@ use crate::io::socket::Listener;
 use crate::net::NetLimits;
 use crate::observe::Logging;
 use crate::shard_loop::{Outcome, allowed_cpus};
+use budget::Budget;
+use cgroup::Machine;
 use cores::{Cores, Handles};
 use crashes::Starts;
 use placement::Placement;
@@ -116,8 +120,11 @@ fn start(
     let clock = Clock::start();
     let mut warnings = Vec::new();
     let placement = Placement::plan(allowed_cpus(), config.shards);
-    let room = system::check_limits(&mut warnings)?;
-    let (sockets, endpoints) = bind(config, placement.shards.len())?;
+    let machine = Machine::look();
+    let shards = placement.shards.len();
+    let listeners = config.listeners.clients.len();
+    let budget = system::check_limits(shards, listeners, &machine, &mut warnings)?;
+    let (sockets, endpoints) = bind(config, shards)?;
     let directory = directory::prepare(config, clock.now().wall)?;
     let starts = Starts::read(&directory.path, config.crash_loop_limit)?;
     let cost = system::check_disk(&directory.path, &mut warnings)?;
@@ -141,6 +148,7 @@ fn start(
         data: directory.path.display().to_string(),
         is_new: directory.is_new,
         cores: placement.text(),
+        memory: budget.text(&machine),
         durability: config.durability,
         flush: cost.median,
         flush_worst: cost.worst,
@@ -155,7 +163,8 @@ fn start(
         endpoints,
         clock,
         placement: &placement,
-        limits: limits(config, room),
+        limits: limits(config, &budget, shards),
+        budget,
     };
     starts.count();
     let (cores, events) = cores.spawn(sockets, signals)?;
@@ -210,19 +219,25 @@ fn show(text: &str) {
     shown.and_then(|()| stdout.flush()).unwrap_or_default();
 }
 
-/// The configured bounds; `room` is how many connections the process's open files allow.
-fn limits(config: &BrokerConfig, room: u64) -> NetLimits {
+/// The bounds of each of so many shards: its share of what is configured for the process and of what the budget allows.
+fn limits(config: &BrokerConfig, budget: &Budget, shards: usize) -> NetLimits {
     let net = &config.net;
-    let defaults = NetLimits::default();
-    let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    let share = |whole: u64| (whole / shards as u64).max(1);
+    let count = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    let (memory, receive) = (budget.shares, budget.shares.receive);
     NetLimits {
-        connections_max: count(net.connections_max)
-            .min(usize::try_from(room).unwrap_or(usize::MAX)),
-        connections_per_ip_max: count(net.connections_per_ip_max),
+        connections_max: count(share(
+            budget.connections.min(u64::from(net.connections_max)),
+        )),
+        connections_per_ip_max: count(u64::from(net.connections_per_ip_max)),
         request_bytes_max: net.request_bytes_max,
         idle_ms_max: net.idle_max.unwrap_or(Millis(u64::MAX)),
-        queued_bytes_max: net.queued_bytes_max.unwrap_or(defaults.queued_bytes_max),
-        ..defaults
+        queued_bytes_max: net
+            .queued_bytes_max
+            .map_or(receive, |all| share(all).min(receive)),
+        tail_bytes_max: memory.unwritten + 2 * memory.hot,
+        pipes_max: count(budget.pipes),
+        ..NetLimits::default()
     }
 }
 

@@ -39,8 +39,10 @@ use crate::io::wake::Sleeper;
 use crate::mesh::MeshEnd;
 use crate::net::NetLimits;
 
-/// glommio registers this much three times per executor; the default of 10 MiB would go over usual limits of locked memory.
-const EXECUTOR_MEMORY_BYTES: usize = 1 << 20;
+/// Nobody uses the executor's own I/O: the least that glommio takes, which it registers three times.
+const EXECUTOR_MEMORY_BYTES: usize = 64 << 10;
+/// Entries of each of the executor's three rings, for the same reason.
+const EXECUTOR_RING_ENTRIES: usize = 8;
 
 /// What the loop steps: a shard or ctl. Synchronous and bounded; all it wants done is left in `out`.
 pub trait Machine {
@@ -76,6 +78,8 @@ pub struct CoreSpec<F> {
     pub mesh: MeshEnd,
     /// CPUs for its helper thread and the kernel's workers; anywhere if empty.
     pub helper_cpus: Vec<usize>,
+    /// Workers that the kernel may have for this core, of each of its two kinds.
+    pub workers_max: u32,
     /// Bound sockets; their order gives the `ListenerId`s. Accepted from once the machine has emitted `Note::Ready` and
     /// [`CoreHandle::let_open`] was called.
     pub listeners: Vec<Listener>,
@@ -184,6 +188,7 @@ where
     let executor = LocalExecutorBuilder::new(placement)
         .name(&spec.name)
         .io_memory(EXECUTOR_MEMORY_BYTES)
+        .ring_depth(EXECUTOR_RING_ENTRIES)
         .make();
     let executor = match executor {
         Ok(executor) => executor,

@@ -8,6 +8,7 @@ use onrush_core::metadata::BrokerEndpoint;
 use onrush_core::shard::{Shard, ShardConfig};
 use onrush_core::types::{BrokerConfigView, CoreId, TopicId};
 
+use super::budget::Budget;
 use super::directory::{Directory, random_id};
 use super::placement::Placement;
 use super::{BootError, Event};
@@ -31,6 +32,7 @@ pub(super) struct Cores<'a> {
     pub(super) clock: Clock,
     pub(super) placement: &'a Placement,
     pub(super) limits: NetLimits,
+    pub(super) budget: Budget,
 }
 
 /// All cores, running.
@@ -128,6 +130,7 @@ impl Cores<'_> {
             name,
             cpu: None,
             helper_cpus: self.placement.helpers.clone(),
+            workers_max: self.budget.workers,
             machine,
             mesh,
             listeners: Vec::new(),
@@ -175,6 +178,8 @@ impl Cores<'_> {
             listeners: listeners.map(|l| l.name.as_str().into()).collect(),
             fetch_bytes_max: self.config.fetch_bytes_max,
             producer_id_expiration_ms: self.config.producer_id_expiration,
+            unwritten_bytes_max: self.budget.shares.unwritten,
+            hot_tail_bytes_max: self.budget.shares.hot,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Screen {
     pub(super) is_new: bool,
     /// How many shards run where.
     pub(super) cores: String,
+    /// What records under way may take.
+    pub(super) memory: String,
     /// What acks=all promises.
     pub(super) durability: Durability,
     /// Median cost of making 4 KiB durable.
@@ -55,6 +57,7 @@ impl Screen {
         let new = if self.is_new { " (new)" } else { "" };
         row("data", &format!("{}{new}", self.data));
         row("cores", &self.cores);
+        row("memory", &self.memory);
         row("durability", &self.promise());
         for warning in &self.warnings {
             row("warning", warning);
@@ -144,6 +147,7 @@ mod tests {
             data: "/data".into(),
             is_new: true,
             cores: "1 shard (CPU 1) of 2 CPUs".into(),
+            memory: "at most 546 MiB of 4096 MiB".into(),
             durability: Durability::Flushed,
             flush: Duration::from_micros(1500),
             flush_worst: Duration::from_micros(2500),
@@ -162,6 +166,7 @@ mod tests {
             "PLAINTEXT on 0.0.0.0:9092, clients are told box:9092",
             "/data (new)",
             "1 shard (CPU 1) of 2 CPUs",
+            "at most 546 MiB",
             "costs 1.50 ms",
             "ulimit -n 100000",
             "num.io.threads",

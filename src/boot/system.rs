@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::BootError;
+use super::budget::{Budget, Limits};
+use super::cgroup::Machine;
 use crate::config::NetConfig;
 use crate::config::listeners::{HostPort, Listener as ListenerConfig};
 use crate::io::process;
@@ -15,18 +17,19 @@ use crate::store::{FlushCost, measure_flush};
 
 /// Fewer open files than this are soon used up: each partition has some, each connection one.
 const OPEN_FILES_WANTED: u64 = 65_536;
-/// Each core registers a few MiB with its rings.
-const LOCKED_BYTES_WANTED: u64 = 8 * 1024 * 1024;
 /// glommio makes no executor with less.
 const LOCKED_BYTES_MIN: u64 = 512 * 1024;
 /// Rings, pipes and the files of a few partitions: with less the broker would stop at the first client.
 const OPEN_FILES_MIN: u64 = 256;
-/// Open files kept for rings, pipes and logs, beyond a quarter of all.
-const OPEN_FILES_KEPT: u64 = 128;
 
-/// Raises what may be raised and says what is too low. Returns how many connections the open files leave room for: without that
-/// bound a flood of connections takes the descriptors that the logs need, which ends the broker.
-pub(super) fn check_limits(warnings: &mut Vec<String>) -> Result<u64, BootError> {
+/// Raises what may be raised, says what is too low, and plans what so many shards may use of it all. Connections have a bound of their
+/// own in that: without it a flood of them takes the descriptors that the logs need, which ends the broker.
+pub(super) fn check_limits(
+    shards: usize,
+    listeners: usize,
+    machine: &Machine,
+    warnings: &mut Vec<String>,
+) -> Result<Budget, BootError> {
     match process::raise_locked_memory() {
         Ok(limit) if limit.soft < LOCKED_BYTES_MIN => {
             return Err(BootError::Limit(format!(
@@ -35,44 +38,52 @@ pub(super) fn check_limits(warnings: &mut Vec<String>) -> Result<u64, BootError>
                 LOCKED_BYTES_MIN / 1024
             )));
         }
-        Ok(limit) if limit.soft < LOCKED_BYTES_WANTED => warnings.push(format!(
-            "only {} KiB of memory may be locked; raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity",
-            limit.soft / 1024
-        )),
         Ok(_) => {}
-        Err(error) => warnings.push(format!("the limit of locked memory cannot be read: {error}")),
+        Err(error) => warnings.push(format!(
+            "the limit of locked memory cannot be read: {error}"
+        )),
     }
-    let files = process::raise_open_files();
-    if let Ok(limit) = &files
-        && limit.soft < OPEN_FILES_MIN
-    {
-        return Err(BootError::Limit(format!(
-            "only {} files may be open and a broker needs {OPEN_FILES_MIN}: raise it with `ulimit -n 100000` or LimitNOFILE=100000",
-            limit.soft
-        )));
-    }
-    ring::probe().map_err(BootError::Limit)?;
-    match files {
-        Ok(limit) => {
-            let room = connections_beside(limit.soft);
-            if limit.soft < OPEN_FILES_WANTED {
-                warnings.push(format!(
-                    "only {} files may be open, which leaves room for {room} connections; raise it with `ulimit -n 100000` or LimitNOFILE=100000",
-                    limit.soft
-                ));
-            }
-            Ok(room)
+    let open_files = match process::raise_open_files() {
+        Ok(limit) if limit.soft < OPEN_FILES_MIN => {
+            return Err(BootError::Limit(format!(
+                "only {} files may be open and a broker needs {OPEN_FILES_MIN}: raise it with `ulimit -n 100000` or LimitNOFILE=100000",
+                limit.soft
+            )));
         }
+        Ok(limit) => limit.soft,
         Err(error) => {
             warnings.push(format!("the limit of open files cannot be read: {error}"));
-            Ok(connections_beside(OPEN_FILES_MIN))
+            OPEN_FILES_MIN
         }
+    };
+    ring::probe().map_err(BootError::Limit)?;
+    let budget = Budget::plan(
+        shards,
+        &Limits {
+            machine: *machine,
+            open_files,
+            listeners: listeners as u64,
+        },
+    )?;
+    if open_files < OPEN_FILES_WANTED {
+        warnings.push(format!(
+            "only {open_files} files may be open, which leaves room for {} connections; raise it with `ulimit -n 100000` or \
+             LimitNOFILE=100000",
+            budget.connections
+        ));
     }
-}
-
-/// Connections that may be open with so many descriptors; the rest is for rings, pipes and logs.
-fn connections_beside(open_files: u64) -> u64 {
-    (open_files - open_files / 4).saturating_sub(OPEN_FILES_KEPT)
+    if let Some(hundredths) = machine.cpu_hundredths
+        && hundredths < 100 * shards as u64
+    {
+        warnings.push(format!(
+            "the control group gives the process the time of {}.{:02} CPUs (cpu.max), less than one for each of {shards} shards, which \
+             will be stopped when it is used up: raise it, or set onrush.shards={}",
+            hundredths / 100,
+            hundredths % 100,
+            (hundredths / 100).max(1)
+        ));
+    }
+    Ok(budget)
 }
 
 /// Measures a flush and looks for direct I/O in the data directory.
@@ -157,19 +168,4 @@ fn addresses(at: &HostPort) -> io::Result<Vec<SocketAddr>> {
     // As Java prefers: a name with both has clients that know the IPv4 address.
     found.sort_by_key(SocketAddr::is_ipv6);
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_leave_descriptors_for_the_logs() {
-        assert_eq!(connections_beside(OPEN_FILES_MIN), 64);
-        assert_eq!(connections_beside(100_000), 74_872);
-        assert_eq!(
-            connections_beside(u64::MAX),
-            u64::MAX / 4 * 3 + 3 - OPEN_FILES_KEPT
-        );
-    }
 }

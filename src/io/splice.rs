@@ -17,10 +17,6 @@ use std::rc::Rc;
 
 /// Size asked for each pipe.
 const PIPE_BYTES: usize = 1 << 20;
-/// Empty pipes kept for the next response.
-const IDLE_MAX: usize = 16;
-/// Pipes that may wait with pages in them for slow peers.
-const IN_USE_MAX: usize = 64;
 
 /// A pipe that holds pages on their way.
 #[derive(Debug)]
@@ -125,13 +121,24 @@ impl Pipe {
 }
 
 /// Pipes for reuse.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PipePool {
     idle: Vec<Pipe>,
+    in_use_max: usize,
     count: Rc<()>,
 }
 
 impl PipePool {
+    /// So many pipes may wait with pages in them for slow peers; a quarter as many empty ones are kept for the next response.
+    #[must_use]
+    pub fn new(in_use_max: usize) -> Self {
+        Self {
+            idle: Vec::new(),
+            in_use_max,
+            count: Rc::default(),
+        }
+    }
+
     /// An empty pipe.
     ///
     /// Errors: no more descriptors.
@@ -145,12 +152,12 @@ impl PipePool {
     /// True if so many pipes are in use that a blocked one should be given back.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
-        Rc::strong_count(&self.count) - 1 - self.idle.len() > IN_USE_MAX
+        Rc::strong_count(&self.count) - 1 - self.idle.len() > self.in_use_max
     }
 
     /// Takes a pipe back; one that still holds pages is closed instead, which drops them.
     pub fn give_back(&mut self, pipe: Pipe) {
-        if pipe.held == 0 && self.idle.len() < IDLE_MAX {
+        if pipe.held == 0 && self.idle.len() < self.in_use_max / 4 {
             self.idle.push(pipe);
         }
     }
@@ -243,7 +250,7 @@ mod tests {
         let mut client = std::net::TcpStream::connect(address).expect("connects");
         let (server, _) = listener.accept().expect("accepts");
         let server = OwnedFd::from(server);
-        let mut pool = PipePool::default();
+        let mut pool = PipePool::new(4);
         let mut pipe = pool.take().expect("a pipe");
         let moved = pipe.fill(&file, 100, 200_000).expect("spliced");
         let mut received = vec![0; moved];

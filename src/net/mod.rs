@@ -25,7 +25,6 @@ use std::rc::Rc;
 
 use onrush_core::effect::{Close, Note};
 use onrush_core::input::Input;
-use onrush_core::types::limits;
 use onrush_core::types::{ConnId, Millis, Monotonic};
 
 use self::conn::{Conn, Life, Sending};
@@ -43,10 +42,6 @@ pub use outbound::OutPart;
 const SCAN_MS: Millis = Millis(500);
 /// The same while somebody waits for receive memory.
 const SCAN_STARVED_MS: Millis = Millis(20);
-
-/// Memory of tails, beyond which responses that wait for slow peers give theirs up for the file: what the core may keep, and as much
-/// again for those that read it.
-const TAIL_BYTES_MAX: u64 = limits::UNWRITTEN_BYTES_MAX + 2 * limits::HOT_TAIL_BYTES_MAX;
 
 /// What an operation of the ring was about.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +121,7 @@ impl Net {
             to_accept: Vec::new(),
             opened: false,
             table: Table::default(),
-            pipes: PipePool::default(),
+            pipes: PipePool::new(limits.pipes_max),
             runnable: VecDeque::new(),
             starved: VecDeque::new(),
             granted: None,
@@ -333,7 +328,7 @@ impl Net {
     fn scan<T: From<NetOp> + Clone>(&mut self, cx: &mut Cx<'_, T>) {
         cx.pool.collect();
         // Whoever has not read since the last scan keeps no other core's memory, and ours only while there is enough.
-        let own = cx.pool.in_use(Purpose::Tail) > TAIL_BYTES_MAX;
+        let own = cx.pool.in_use(Purpose::Tail) > self.limits.tail_bytes_max;
         self.table
             .iter_mut()
             .for_each(|c| c.outbound.yield_memory(own));

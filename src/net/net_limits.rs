@@ -1,6 +1,6 @@
 //! What an operator may set about connections, and what is fixed.
 
-use onrush_core::types::Millis;
+use onrush_core::types::{Millis, limits};
 
 /// Bounds of one shard's connections.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,11 @@ pub struct NetLimits {
     /// Bytes of receive memory beyond the first block of each connection; when used up, reading waits. `queued.max.request.bytes`
     /// where set.
     pub queued_bytes_max: u64,
+    /// Memory of tails, beyond which responses that wait for slow peers give theirs up for the file: what the core may keep, and as
+    /// much again for those that read it.
+    pub tail_bytes_max: u64,
+    /// Pipes that may wait with pages in them for slow peers; a quarter of them is kept when empty.
+    pub pipes_max: usize,
 }
 
 impl Default for NetLimits {
@@ -30,6 +35,8 @@ impl Default for NetLimits {
             idle_ms_max: Millis(600_000),
             frame_ms_max: Millis(30_000),
             queued_bytes_max: 256 * 1024 * 1024,
+            tail_bytes_max: limits::UNWRITTEN_BYTES_MAX + 2 * limits::HOT_TAIL_BYTES_MAX,
+            pipes_max: 64,
         }
     }
 }

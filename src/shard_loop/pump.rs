@@ -31,8 +31,6 @@ const SLEEP_MAX: Duration = Duration::from_hours(1);
 const BACKED_UP_SLEEP: Duration = Duration::from_millis(1);
 /// Longest sleep between two looks while the core says farewell.
 const FAREWELL_SLEEP: Duration = Duration::from_millis(1);
-/// Workers of the kernel for one ring.
-const WORKERS_MAX: u32 = 16;
 /// How long the end waits for responses and messages that were handed over.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
@@ -116,7 +114,7 @@ impl<M: Machine> Pump<M> {
         let own = Arc::clone(spec.mesh.own());
         let mut ring = Ring::new()?;
         let mut notes = Vec::new();
-        if let Err(error) = ring.bound_workers(WORKERS_MAX, &spec.helper_cpus) {
+        if let Err(error) = ring.bound_workers(spec.workers_max, &spec.helper_cpus) {
             notes.push(Note::Warn(format!(
                 "the kernel's I/O workers stay unbounded: {error}"
             )));

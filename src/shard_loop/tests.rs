@@ -53,6 +53,7 @@ impl Core {
             name: String::from("toy"),
             cpu: allowed_cpus().first().copied(),
             helper_cpus: allowed_cpus(),
+            workers_max: 4,
             machine,
             mesh,
             listeners: vec![listener],

@@ -89,11 +89,11 @@ impl Shard {
 
     /// A partition's share of the memory for readers of tails.
     fn hot_bytes_each(&self) -> u64 {
-        use crate::types::limits::{HOT_TAIL_BYTES_EACH_MAX, HOT_TAIL_BYTES_MAX};
+        use crate::types::limits::HOT_TAIL_BYTES_EACH_MAX;
         let partitions = u64::try_from(self.table.slot_count())
             .unwrap_or(u64::MAX)
             .max(1);
-        (HOT_TAIL_BYTES_MAX / partitions).min(HOT_TAIL_BYTES_EACH_MAX)
+        (self.config.hot_tail_bytes_max / partitions).min(HOT_TAIL_BYTES_EACH_MAX)
     }
 
     /// Writes the files if anything moved since the last time.

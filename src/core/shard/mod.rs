@@ -68,6 +68,10 @@ pub struct ShardConfig {
     pub fetch_bytes_max: u64,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: Millis,
+    /// Bytes appended but not yet written; beyond it produce waits. At most `limits::UNWRITTEN_BYTES_MAX`.
+    pub unwritten_bytes_max: u64,
+    /// Written bytes kept in memory for readers of tails. At most `limits::HOT_TAIL_BYTES_MAX`.
+    pub hot_tail_bytes_max: u64,
 }
 
 /// Who gives requests and takes answers at this stage of the shard's life.

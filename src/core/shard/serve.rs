@@ -15,7 +15,7 @@ use crate::fetch::{Look, OffsetSearch, Portion, Step, availability, epoch_ends};
 use crate::input::{CoreMsg, Effects};
 use crate::log::{ReadId, ScanId};
 use crate::partition::PartitionEvent;
-use crate::types::limits::{PARKED_FETCHES_MAX, UNWRITTEN_BYTES_MAX, WORK_BYTES_PER_STEP};
+use crate::types::limits::{PARKED_FETCHES_MAX, WORK_BYTES_PER_STEP};
 use crate::types::{ErrorCode, Now, Offset, OwnerId, Token, WorkId};
 use crate::wire::validate::Prepared;
 
@@ -27,7 +27,9 @@ impl Shard {
     pub(super) fn serve(&mut self, now: Now, caller: Caller, ask: Ask, out: &mut Effects) {
         match ask {
             Ask::Append(ask) => {
-                if self.unwritten_bytes > UNWRITTEN_BYTES_MAX || !self.serving.stalled.is_empty() {
+                if self.unwritten_bytes > self.config.unwritten_bytes_max
+                    || !self.serving.stalled.is_empty()
+                {
                     self.serving.stalled.push_back((caller, ask));
                 } else {
                     self.append(now, caller, ask, out);
@@ -77,7 +79,7 @@ impl Shard {
 
     /// Lets stalled appends in as far as there is room.
     fn unstall(&mut self, now: Now, out: &mut Effects) {
-        while self.unwritten_bytes <= UNWRITTEN_BYTES_MAX {
+        while self.unwritten_bytes <= self.config.unwritten_bytes_max {
             let Some((caller, ask)) = self.serving.stalled.pop_front() else {
                 break;
             };

@@ -32,9 +32,9 @@ pub const WORK_BYTES_PER_STEP: usize = 256 * 1024;
 pub const SNAPPY_WINDOW_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Records of one batch that are named in the answer when it is refused; further ones are only counted.
 pub const RECORD_ERRORS_MAX: usize = 10_000;
-/// Bytes appended but not yet written, per shard; beyond it produce waits.
+/// Bytes appended but not yet written, per shard at most; beyond it produce waits.
 pub const UNWRITTEN_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// Written bytes kept in memory for readers of the tail, per shard.
+/// Written bytes kept in memory for readers of the tail, per shard at most.
 pub const HOT_TAIL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Of them, for one partition.
 pub const HOT_TAIL_BYTES_EACH_MAX: u64 = 8 * 1024 * 1024;

@@ -81,6 +81,8 @@ pub fn boot(incarnation: [u8; 16]) -> Machines {
         listeners: vec!["PLAINTEXT".into()],
         fetch_bytes_max: 55 * 1024 * 1024,
         producer_id_expiration_ms: Millis(86_400_000),
+        unwritten_bytes_max: onrush_core::types::limits::UNWRITTEN_BYTES_MAX,
+        hot_tail_bytes_max: onrush_core::types::limits::HOT_TAIL_BYTES_MAX,
     });
     [Box::new(ctl), Box::new(shard)]
 }

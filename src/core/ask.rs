@@ -15,6 +15,7 @@
 //! Deliberately absent: requests (decoded by `api`), anything about connections.
 
 use crate::effect::Part;
+use crate::group;
 use crate::partition::{AppendError, Appended};
 use crate::types::{ErrorCode, LeaderEpoch, Monotonic, Offset, PartitionIndex, TopicId};
 use crate::wire::validate::Prepared;
@@ -39,6 +40,8 @@ pub enum Ask {
     Offsets(Vec<OffsetAsk>),
     /// Say where leader epochs ended.
     EpochEnds(Vec<EpochAsk>),
+    /// Ask coordinators of groups.
+    Groups(GroupAsk),
 }
 
 /// The answer to an ask of the same name.
@@ -52,6 +55,8 @@ pub enum Answer {
     Offsets(Vec<FoundOffset>),
     /// In the order asked.
     EpochEnds(Vec<EpochEnd>),
+    /// In the order asked; one of each coordinator if all were.
+    Groups(Vec<group::Reply>),
 }
 
 /// What else is said about a fetch that waits at its owner.
@@ -187,6 +192,20 @@ impl FetchedPartition {
     pub fn bytes(&self) -> u64 {
         self.records.iter().map(Part::len).sum()
     }
+}
+
+/// Requests for coordinators of groups. A reply may take as long as members need to come together.
+#[derive(Clone, Debug)]
+pub enum GroupAsk {
+    /// Each for the coordinator that is kept by a partition of the topic of groups.
+    Each {
+        /// The topic of groups.
+        topic: TopicId,
+        /// What is asked of which partition's coordinator.
+        requests: Vec<(PartitionIndex, group::Request)>,
+    },
+    /// For every coordinator of the core.
+    All(group::Request),
 }
 
 /// A search for an offset.

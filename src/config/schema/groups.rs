@@ -4,7 +4,7 @@
 //! `schema/mod.rs` says otherwise; the descriptions are our own.
 
 use super::ConfigKey;
-use super::Status::NoEffect;
+use super::Status::{Honoured, NoEffect};
 use super::Valid::{Any, AtLeast, Between, EachOf};
 
 keys! {
@@ -35,13 +35,13 @@ keys! {
     /// Threads of the group coordinator.
     "group.coordinator.threads": Int, Some("4"), AtLeast(1), ReadOnly, NoEffect;
     /// How long the first rebalance of a new classic group waits for members.
-    "group.initial.rebalance.delay.ms": Int, Some("3000"), Any, ReadOnly, NoEffect;
+    "group.initial.rebalance.delay.ms": Int, Some("3000"), Any, ReadOnly, Honoured;
     /// Longest session that a member of a classic group may ask for.
-    "group.max.session.timeout.ms": Int, Some("1800000"), Any, ReadOnly, NoEffect;
+    "group.max.session.timeout.ms": Int, Some("1800000"), Any, ReadOnly, Honoured;
     /// Members that a classic group may have.
-    "group.max.size": Int, Some("2147483647"), AtLeast(1), ReadOnly, NoEffect;
+    "group.max.size": Int, Some("2147483647"), AtLeast(1), ReadOnly, Honoured;
     /// Shortest session that a member of a classic group may ask for.
-    "group.min.session.timeout.ms": Int, Some("6000"), Any, ReadOnly, NoEffect;
+    "group.min.session.timeout.ms": Int, Some("6000"), Any, ReadOnly, Honoured;
     /// Assignment rules that the broker offers to share groups.
     "group.share.assignors": List, Some("simple"), Any, ReadOnly, NoEffect;
     /// Deliveries of a record before a share group gives it up.
@@ -97,21 +97,21 @@ keys! {
     /// Silence after which a member of a streams group is removed.
     "group.streams.session.timeout.ms": Int, Some("45000"), AtLeast(1), ReadOnly, NoEffect;
     /// Largest note that a consumer may commit with an offset.
-    "offset.metadata.max.bytes": Int, Some("4096"), Any, ReadOnly, NoEffect;
+    "offset.metadata.max.bytes": Int, Some("4096"), Any, ReadOnly, Honoured;
     /// How long a commit may wait for its replicas.
     "offsets.commit.timeout.ms": Int, Some("5000"), AtLeast(1), ReadOnly, NoEffect;
     /// Bytes read at a time when committed offsets are loaded.
     "offsets.load.buffer.size": Int, Some("5242880"), AtLeast(1), ReadOnly, NoEffect;
     /// How often is looked for offsets to forget.
-    "offsets.retention.check.interval.ms": Long, Some("600000"), AtLeast(1), ReadOnly, NoEffect;
+    "offsets.retention.check.interval.ms": Long, Some("600000"), AtLeast(1), ReadOnly, Honoured;
     /// How long offsets outlive their group.
-    "offsets.retention.minutes": Int, Some("10080"), AtLeast(1), ReadOnly, NoEffect;
+    "offsets.retention.minutes": Int, Some("10080"), AtLeast(1), ReadOnly, Honoured;
     /// Codec number of the offsets topic.
-    "offsets.topic.compression.codec": Int, Some("0"), Any, ReadOnly, NoEffect;
+    "offsets.topic.compression.codec": Int, Some("0"), Between(0, 4), ReadOnly, Honoured;
     /// Partitions of the offsets topic.
-    "offsets.topic.num.partitions": Int, Some("50"), AtLeast(1), ReadOnly, NoEffect;
+    "offsets.topic.num.partitions": Int, Some("50"), AtLeast(1), ReadOnly, Honoured;
     /// Replicas of the offsets topic.
-    "offsets.topic.replication.factor": Short, Some("1"), AtLeast(1), ReadOnly, NoEffect;
+    "offsets.topic.replication.factor": Short, Some("1"), AtLeast(1), ReadOnly, Honoured;
     /// Segment size of the offsets topic.
-    "offsets.topic.segment.bytes": Int, Some("104857600"), AtLeast(1), ReadOnly, NoEffect;
+    "offsets.topic.segment.bytes": Int, Some("104857600"), AtLeast(1), ReadOnly, Honoured;
 }

@@ -10,7 +10,10 @@ use kafka_protocol::messages::{BrokerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::metadata::{Broker, BrokerConfigs, BrokerEndpoint, Image, PartitionState, Topic};
+use crate::metadata::{
+    Broker, BrokerConfigs, BrokerEndpoint, GROUP_METADATA_TOPIC, Image, NewTopic, PartitionState,
+    Topic,
+};
 use crate::placement;
 use crate::types::{BrokerConfigView, CoreId, DirectoryId, NodeId, Now, PartitionIndex, TopicId};
 
@@ -128,6 +131,27 @@ impl<'a> ApiContext<'a> {
     #[must_use]
     pub fn broker_configs(&self) -> BrokerConfigs<'a> {
         BrokerConfigs::new(self.config, self.image, self.node)
+    }
+
+    /// The topic that keeps groups, as Kafka's coordinator asks for it; with fewer brokers than replicas wanted, one on each.
+    #[must_use]
+    pub fn offsets_topic(&self) -> NewTopic {
+        let groups = &self.config.settings().groups;
+        let brokers = i16::try_from(self.alive_brokers().count()).unwrap_or(i16::MAX);
+        let configs = [
+            ("cleanup.policy", "compact".to_owned()),
+            ("compression.type", "producer".to_owned()),
+            ("segment.bytes", groups.topic_segment_bytes.to_string()),
+        ];
+        NewTopic {
+            name: GROUP_METADATA_TOPIC.to_owned(),
+            partitions: groups.topic_partitions,
+            replication_factor: groups.topic_replication_factor.min(brokers.max(1)),
+            assignments: Vec::new(),
+            configs: configs
+                .map(|(key, value)| (key.to_owned(), Some(value)))
+                .into(),
+        }
     }
 
     /// Replicas that cannot serve: unknown or fenced brokers, without this listener, or in a lost directory.

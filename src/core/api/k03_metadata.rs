@@ -9,7 +9,7 @@
 //!
 //! Automatic creation: the answer is UNKNOWN_TOPIC_OR_PARTITION, and [`MetadataPlan::create`] is to be sent to the controller;
 //! the client asks again.
-//! Gaps: no authorizer; internal topics are not created here (docs/SKIPPED.md).
+//! Gaps: no authorizer; of the internal topics only `__consumer_offsets` is created here (docs/SKIPPED.md).
 //! Source: KIP-516 (ids), KIP-430 (operations), Kafka's `KafkaApis.handleTopicMetadataRequest`.
 
 use std::collections::BTreeSet;
@@ -24,7 +24,8 @@ use super::context::{
     topic_id, topic_name, uuid,
 };
 use crate::metadata::{
-    CLUSTER_METADATA_TOPIC, NewTopic, PartitionState, Topic, is_internal_topic, validate_topic_name,
+    CLUSTER_METADATA_TOPIC, GROUP_METADATA_TOPIC, NewTopic, PartitionState, Topic,
+    is_internal_topic, validate_topic_name,
 };
 use crate::types::{ErrorCode, NodeId, TopicId};
 
@@ -63,7 +64,7 @@ pub fn handle(ctx: &ApiContext<'_>, version: i16, request: &MetadataRequest) -> 
                 .into_iter()
                 .map(|name| match ctx.topic(&name) {
                     Some(topic) => known(ctx, version, topic),
-                    None => unknown(&name, auto, &mut create),
+                    None => unknown(ctx, &name, auto, &mut create),
                 })
                 .collect::<Vec<_>>()
         }
@@ -171,12 +172,18 @@ fn by_id(ctx: &ApiContext<'_>, version: i16, id: TopicId) -> MetadataResponseTop
     }
 }
 
-fn unknown(name: &str, auto: bool, create: &mut Vec<NewTopic>) -> MetadataResponseTopic {
+fn unknown(
+    ctx: &ApiContext<'_>,
+    name: &str,
+    auto: bool,
+    create: &mut Vec<NewTopic>,
+) -> MetadataResponseTopic {
     let error = if validate_topic_name(name).is_err() {
         ErrorCode::InvalidTopicException
     } else {
-        // The coordinators that own internal topics know their configs; they are not served yet.
-        if auto && !is_internal_topic(name) && name != CLUSTER_METADATA_TOPIC {
+        if auto && name == GROUP_METADATA_TOPIC {
+            create.push(ctx.offsets_topic());
+        } else if auto && !is_internal_topic(name) && name != CLUSTER_METADATA_TOPIC {
             create.push(NewTopic {
                 name: name.to_owned(),
                 partitions: -1,

@@ -12,21 +12,22 @@ use kafka_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinator
 
 use super::context::{ApiContext, text};
 use crate::group::partition_of;
-use crate::metadata::{GROUP_METADATA_TOPIC, Topic};
+use crate::metadata::{GROUP_METADATA_TOPIC, NewTopic, Topic};
 use crate::types::ErrorCode;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 /// The first version that asks for several keys.
 const KEYS_SINCE: i16 = 4;
 
-/// The answer, and whether the topic of the groups is to be created: the client asks again meanwhile.
+/// The answer, and the topic of the groups if it is to be created: the client asks again meanwhile.
 #[derive(Debug)]
 pub struct Found {
     /// To be sent at once.
     pub response: FindCoordinatorResponse,
-    /// The topic does not exist yet.
-    pub create: bool,
+    /// The topic, if it does not exist yet.
+    pub create: Option<NewTopic>,
 }
 
 /// Where a coordinator is, or why it is nowhere.
@@ -42,15 +43,21 @@ pub fn handle(cx: &ApiContext<'_>, version: i16, request: &FindCoordinatorReques
         _ => Err(ErrorCode::InvalidRequest),
     };
     let response = if version >= KEYS_SINCE {
-        let rows = request.coordinator_keys.iter();
-        let rows = rows.map(|key| row(find(key)).with_key(key.clone()));
+        // Kafka has words here only for what it refuses before it looks at a key.
+        let message = match request.key_type {
+            GROUP | SHARE => "",
+            TRANSACTION => sentence(ErrorCode::UnsupportedVersion),
+            _ => sentence(ErrorCode::InvalidRequest),
+        };
+        let rows = request.coordinator_keys.iter().map(|key| {
+            row(find(key))
+                .with_key(key.clone())
+                .with_error_message(Some(text(message)))
+        });
         FindCoordinatorResponse::default().with_coordinators(rows.collect())
     } else {
         let place = find(&request.key);
-        let message = place
-            .as_ref()
-            .err()
-            .map_or("NONE", |error| sentence(*error));
+        let error = place.as_ref().err().copied().unwrap_or_default();
         let row = row(place);
         let response = FindCoordinatorResponse::default()
             .with_error_code(row.error_code)
@@ -58,13 +65,14 @@ pub fn handle(cx: &ApiContext<'_>, version: i16, request: &FindCoordinatorReques
             .with_host(row.host)
             .with_port(row.port);
         if version >= 1 {
-            response.with_error_message(Some(text(message)))
+            response.with_error_message(Some(text(sentence(error))))
         } else {
             response
         }
     };
     let asked = version < KEYS_SINCE || !request.coordinator_keys.is_empty();
-    let create = request.key_type == GROUP && topic.is_none() && asked;
+    let wanted = request.key_type == GROUP && topic.is_none() && asked;
+    let create = wanted.then(|| cx.offsets_topic());
     Found { response, create }
 }
 
@@ -91,21 +99,23 @@ fn row(place: Place) -> Coordinator {
         Ok((node, host, port)) => Coordinator::default()
             .with_node_id(node)
             .with_host(text(&host))
-            .with_port(port.into())
-            .with_error_message(Some(text(""))),
+            .with_port(port.into()),
         Err(error) => Coordinator::default()
             .with_node_id(BrokerId(-1))
             .with_port(-1)
-            .with_error_code(error.code())
-            .with_error_message(Some(text(""))),
+            .with_error_code(error.code()),
     }
 }
 
 fn sentence(error: ErrorCode) -> &'static str {
     match error {
+        ErrorCode::None => "NONE",
         ErrorCode::CoordinatorNotAvailable => "The coordinator is not available.",
         ErrorCode::UnsupportedVersion => "Transactions are not served.",
-        _ => "There is no coordinator of this type.",
+        _ => {
+            "This most likely occurs because of a request being malformed by the client library \
+             or the message was sent to an incompatible broker. See the broker logs for more details."
+        }
     }
 }
 
@@ -134,7 +144,7 @@ mod tests {
         let request = asked(version, "group", key_type);
         let response = through_wire(version, &request, |request: FindCoordinatorRequest| {
             let found = handle(&fixture.context(), version, &request);
-            create = found.create;
+            create = found.create.is_some();
             found.response
         });
         (response, create)

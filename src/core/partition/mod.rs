@@ -97,11 +97,11 @@ pub enum PartitionEvent {
         /// A failed read is answered with KAFKA_STORAGE_ERROR.
         result: Result<(), ReadError>,
     },
-    /// Batches asked for by [`Partition::find_time`].
+    /// Batches asked for by [`Partition::find_time`] or [`Partition::read_batches`].
     ReadDone {
         /// As given by the call.
         read: ReadId,
-        /// One whole batch, or nothing if none matches.
+        /// Whole batches (one for a search by time), or nothing if none matches.
         result: Result<Bytes, ReadError>,
     },
     /// No space to grow: appends answer KAFKA_STORAGE_ERROR until [`PartitionEvent::SpaceOk`].
@@ -327,6 +327,17 @@ impl Partition {
     /// if there is no such batch.
     pub fn find_time(&mut self, query: TimeQuery, out: &mut DiskOut) -> Option<ReadId> {
         self.log.find_time(query, self.high_watermark, out)
+    }
+
+    /// Reads whole batches from the one that holds `offset` on: at most `bytes_max` bytes but at least one batch, none at or above the
+    /// high watermark. [`PartitionEvent::ReadDone`] follows; `None` if there is nothing to read.
+    pub fn read_batches(
+        &mut self,
+        offset: Offset,
+        bytes_max: u32,
+        out: &mut DiskOut,
+    ) -> Option<ReadId> {
+        self.log.read(offset, bytes_max, self.high_watermark, out)
     }
 
     /// OffsetForLeaderEpoch: the largest epoch not above `epoch` and its end; `None` is Kafka's -1, -1.

@@ -12,6 +12,7 @@
 //! Source: KIP-219 and `kafka.network.SocketServer` for the order; the overlap of produces is ours.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -47,6 +48,7 @@ pub struct Sessions {
 
 #[derive(Debug)]
 struct Conn {
+    peer: IpAddr,
     listener: ListenerId,
     /// Open requests in order; the front has number `first_seq`.
     slots: VecDeque<Slot>,
@@ -79,8 +81,9 @@ const PRODUCE: [u8; 2] = [0, 0];
 
 impl Sessions {
     /// A client connected.
-    pub fn open(&mut self, conn: ConnId, listener: ListenerId) {
+    pub fn open(&mut self, conn: ConnId, peer: IpAddr, listener: ListenerId) {
         let state = Conn {
+            peer,
             listener,
             slots: VecDeque::new(),
             first_seq: 0,
@@ -117,6 +120,12 @@ impl Sessions {
     #[must_use]
     pub fn listener(&self, conn: ConnId) -> Option<ListenerId> {
         self.conns.get(&conn).map(|c| c.listener)
+    }
+
+    /// The address of a connection's client.
+    #[must_use]
+    pub fn peer(&self, conn: ConnId) -> Option<IpAddr> {
+        self.conns.get(&conn).map(|c| c.peer)
     }
 
     /// A frame came in; it is handed back by [`Sessions::pump`] when it may be handled.
@@ -268,7 +277,7 @@ mod tests {
 
     fn sessions() -> Sessions {
         let mut s = Sessions::default();
-        s.open(CONN, ListenerId(0));
+        s.open(CONN, IpAddr::from([127, 0, 0, 1]), ListenerId(0));
         s
     }
 

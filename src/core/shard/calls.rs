@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dispatch::Asked;
+use super::group_calls::GroupCall;
 use crate::api::k00_produce::Produce;
 use crate::api::k01_fetch::Fetch;
 use crate::api::k02_list_offsets::ListOffsets;
 use crate::api::k23_offset_for_leader_epoch::EpochEnds;
 use crate::session::ReplySlot;
-use crate::types::limits::{MESH_ASKS_MAX, MESH_FETCHES_WAITING_MAX};
+use crate::types::limits::{MESH_ASKS_MAX, MESH_FETCHES_WAITING_MAX, MESH_GROUPS_WAITING_MAX};
 use crate::types::{ConnId, CoreId, Monotonic, WorkId};
 
 /// What a client asked for.
@@ -23,6 +24,7 @@ pub(super) enum Op {
     Fetch(Fetch),
     ListOffsets(Asked, ListOffsets),
     EpochEnds(Asked, EpochEnds),
+    Groups(Asked, GroupCall),
 }
 
 /// A request under way.
@@ -138,6 +140,12 @@ impl Calls {
     /// True if some core may be asked no more: no request is taken in.
     pub(super) fn is_full(&self) -> bool {
         self.unanswered.values().any(|&n| n >= MESH_ASKS_MAX)
+    }
+
+    /// True if members must not wait for each other at other cores any more.
+    pub(super) fn is_packed(&self) -> bool {
+        let mut counts = self.unanswered.values();
+        counts.any(|&n| n >= MESH_GROUPS_WAITING_MAX)
     }
 
     /// True if fetches must not wait at other cores any more.

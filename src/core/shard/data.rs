@@ -85,6 +85,10 @@ impl Shard {
                 ends.on_answer(found);
                 self.finish_if_last(id, out);
             }
+            (Op::Groups(_, call), Answer::Groups(replies)) => {
+                call.on_answer(from, replies);
+                self.finish_if_last(id, out);
+            }
             (op, answer) => unreachable!("{op:?} is not answered by {answer:?}"),
         }
     }
@@ -291,6 +295,7 @@ impl Shard {
         match self.calls.remove(id).map(|call| call.op) {
             Some(Op::ListOffsets(asked, list)) => self.answer(asked, &list.response(), out),
             Some(Op::EpochEnds(asked, ends)) => self.answer(asked, &ends.response(), out),
+            Some(Op::Groups(asked, call)) => self.finish_groups(asked, call, out),
             Some(Op::Produce(_) | Op::Fetch(_)) | None => {
                 unreachable!("a call that counts its owners")
             }
@@ -308,7 +313,7 @@ impl Shard {
                 fetch.take();
                 self.advance_fetch(now, id, out);
             }
-            Some(Op::ListOffsets(..) | Op::EpochEnds(..)) | None => {}
+            Some(Op::ListOffsets(..) | Op::EpochEnds(..) | Op::Groups(..)) | None => {}
         }
     }
 
@@ -324,7 +329,8 @@ impl Shard {
                     self.tell(now, core, id, Follow::Drop, out);
                 }
             }
-            Some(Op::ListOffsets(..) | Op::EpochEnds(..)) => {
+            // What a coordinator was asked it does all the same; its reply finds nobody.
+            Some(Op::ListOffsets(..) | Op::EpochEnds(..) | Op::Groups(..)) => {
                 self.calls.remove(id);
             }
         }

@@ -119,6 +119,9 @@ impl Shard {
                 let plan = k22_init_producer_id::plan(&request, self.admin.producer_ids());
                 self.init_producer_id(asked, plan, out);
             }
+            versions::OFFSET_COMMIT..=versions::LIST_GROUPS
+            | versions::DELETE_GROUPS
+            | versions::OFFSET_DELETE => self.handle_groups(now, asked, header, body, out)?,
             _ => self.handle_descriptions(now, asked, body, out)?,
         }
         Ok(())
@@ -192,7 +195,7 @@ impl Shard {
     }
 
     /// Who of this broker's cores owns which partition.
-    fn owners(&self) -> Owners<'_> {
+    pub(super) fn owners(&self) -> Owners<'_> {
         Owners {
             image: &self.image,
             node: self.config.node_id,
@@ -201,7 +204,7 @@ impl Shard {
     }
 
     /// What API files see of this shard.
-    fn context(&self, now: Now, asked: Asked) -> ApiContext<'_> {
+    pub(super) fn context(&self, now: Now, asked: Asked) -> ApiContext<'_> {
         let listener = self.sessions.listener(asked.slot.conn);
         let name = listener.and_then(|id| self.config.listeners.get(usize::from(id.0)));
         ApiContext {
@@ -234,7 +237,7 @@ impl Shard {
     }
 }
 
-fn decode<T: Request>(asked: Asked, body: Bytes) -> Result<T, String> {
+pub(super) fn decode<T: Request>(asked: Asked, body: Bytes) -> Result<T, String> {
     decode_request(asked.version, body).map_err(|error| error.to_string())
 }
 

@@ -5,13 +5,14 @@
 //!
 //! Invariants:
 //! 1. An answer is handed to its session only when everything it promises is covered: a produce by the high watermarks of
-//!    its partitions, a metadata change by ctl's reply.
+//!    its partitions, a metadata change by ctl's reply, what a group stores by the high watermark of its partition.
 //! 2. Disk operations of a partition leave in the order it made them, and before any answer that names its memory.
 //! 3. Nothing is served before the first publication of metadata is applied and after a log directory failed.
 //! 4. Every step is bounded: checking records stops at a budget and goes on in a later step (`Effect::Again`).
 //!
 //! The parts: `dispatch` (frames to APIs), `data` (requests on partitions, taken apart into asks), `calls` (those under way),
-//! `serve` (asks of partitions here), `serving` (those under way), `admin` (what ctl decides), `open` (start, publications),
+//! `serve` (asks of partitions here), `serving` (those under way), `group_requests` and `group_calls` (requests about groups),
+//! `groups` (coordinators here), `admin` (what ctl decides), `open` (start, publications),
 //! `checkpoint`, `stop`.
 
 mod admin;
@@ -19,6 +20,9 @@ mod calls;
 mod checkpoint;
 mod data;
 mod dispatch;
+mod group_calls;
+mod group_requests;
+mod groups;
 mod open;
 mod serve;
 mod serving;
@@ -43,6 +47,7 @@ use crate::types::{
 use admin::Admin;
 use calls::Calls;
 use checkpoint::Checkpoints;
+use groups::Groups;
 use open::Opening;
 use serving::{Caller, Serving};
 use stop::Stopping;
@@ -98,6 +103,7 @@ pub struct Shard {
     sessions: Sessions,
     calls: Calls,
     serving: Serving,
+    groups: Groups,
     /// Names given to calls and tasks.
     works: u64,
     admin: Admin,
@@ -130,6 +136,7 @@ impl Shard {
             sessions: Sessions::default(),
             calls: Calls::default(),
             serving: Serving::default(),
+            groups: Groups::default(),
             works: 0,
             admin: Admin::default(),
             opening: Opening::default(),
@@ -151,7 +158,11 @@ impl Shard {
         }
         match input {
             Input::Start => self.on_start(out),
-            Input::Opened { conn, listener, .. } => self.sessions.open(conn, listener),
+            Input::Opened {
+                conn,
+                peer,
+                listener,
+            } => self.sessions.open(conn, peer, listener),
             Input::Frame { conn, frame } => {
                 self.sessions.on_frame(conn, frame);
                 self.touched.insert(conn);
@@ -243,6 +254,7 @@ impl Shard {
             self.on_task_deadline(task);
         }
         self.tick_partitions(now, out);
+        self.tick_groups(now, out);
         self.write_checkpoints(now);
     }
 
@@ -284,6 +296,7 @@ impl Shard {
         let deadlines = [
             self.calls.first_deadline(),
             self.serving.first_deadline(),
+            self.groups.first_deadline(now),
             self.next_tick(now),
         ];
         let first = deadlines.into_iter().flatten().min();

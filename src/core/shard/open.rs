@@ -254,6 +254,8 @@ impl Shard {
     }
 
     fn remove_topics(&mut self, now: Now, delta: &Delta, out: &mut Effects) {
+        let gone = delta.topics_removed.iter();
+        self.forget_topics(gone.map(|(_, name, _)| name.clone()).collect());
         for (id, _name, partitions) in &delta.topics_removed {
             self.topic_configs.remove(id);
             for index in 0..*partitions {

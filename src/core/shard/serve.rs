@@ -51,6 +51,7 @@ impl Shard {
                 let ends = epoch_ends(&self.table, &asks);
                 self.reply_to(now, caller, Answer::EpochEnds(ends), out);
             }
+            Ask::Groups(ask) => self.serve_groups(now, caller, ask, out),
         }
     }
 
@@ -305,6 +306,7 @@ impl Shard {
             PartitionEvent::Opened { log_end, torn, .. } => {
                 self.note_torn(owner, torn, log_end, out);
                 self.on_opened(now, owner, out);
+                self.load_groups(now, owner, out);
             }
             PartitionEvent::HighWatermark(high_watermark) => {
                 self.checkpoints.on_moved();
@@ -317,6 +319,9 @@ impl Shard {
                 self.on_scan(owner, scan, result.is_err());
             }
             PartitionEvent::ReadDone { read, result } => {
+                if self.on_group_read(now, owner, read, &result, out) {
+                    return;
+                }
                 let batch = result.as_ref().map_err(|_| ErrorCode::KafkaStorageError);
                 self.on_read(owner, read, batch);
             }
@@ -354,6 +359,7 @@ impl Shard {
         while let Some(wait) = self.serving.pop_safe(owner, high_watermark) {
             self.settle_append(now, wait, None, out);
         }
+        self.release_group_answers(now, owner, high_watermark, out);
         self.dirty.extend(self.serving.parked.readers(owner));
     }
 
@@ -391,6 +397,7 @@ impl Shard {
         for wait in self.serving.take_acks(owner) {
             self.settle_append(now, wait, Some(error), out);
         }
+        self.lose_groups(now, owner, out);
         self.dirty.extend(self.serving.parked.readers(owner));
         for what in self.serving.owed_by(owner) {
             match what {

@@ -1,7 +1,7 @@
 //! The orderly stop: finish what is open, close every partition, mark the stop as clean.
 //!
-//! Order (each step waits for the one before): no request is taken in; produces under way become durable and are answered; parked
-//! fetches are answered with what is there; partitions close; checkpoints are written; the marker is written last and only if
+//! Order (each step waits for the one before): no request is taken in; members that wait for others are sent away; what is being
+//! stored, records and groups, becomes durable and is answered; parked fetches are answered with what is there; partitions close; checkpoints are written; the marker is written last and only if
 //! every partition closed well; ctl is told. A stop before the first publication was applied writes nothing: what was not
 //! recovered is found by the next start.
 
@@ -42,6 +42,7 @@ impl Shard {
             self.end(out);
             return;
         }
+        self.stop_groups(now, out);
         self.dirty.extend(self.serving.parked.all());
         for fetch in self.calls.fetches() {
             // Those of other cores: their owners are told to answer.
@@ -63,6 +64,7 @@ impl Shard {
         if self.stopping == Stopping::Draining
             && !self.calls.any_produce()
             && !self.serving.any_append()
+            && !self.groups.any_held()
         {
             self.close_partitions(out);
         }

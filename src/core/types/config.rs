@@ -161,6 +161,86 @@ pub struct BrokerSettings {
     pub max_request_partition_size_limit: i32,
     /// `transaction.max.timeout.ms`.
     pub transaction_max_timeout_ms: i32,
+    /// About consumer groups.
+    pub groups: GroupSettings,
+}
+
+/// The broker configs about consumer groups and the topic that keeps them. Times are milliseconds where nothing else is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupSettings {
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay_ms: i32,
+    /// `group.min.session.timeout.ms`.
+    pub session_timeout_ms_min: i32,
+    /// `group.max.session.timeout.ms`.
+    pub session_timeout_ms_max: i32,
+    /// `group.max.size`.
+    pub size_max: i32,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_bytes_max: i32,
+    /// `offsets.retention.minutes`.
+    pub offsets_retention_minutes: i32,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_ms: i64,
+    /// `offsets.topic.num.partitions`.
+    pub topic_partitions: i32,
+    /// `offsets.topic.replication.factor`.
+    pub topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub topic_segment_bytes: i32,
+    /// `offsets.topic.compression.codec`: the number of a codec.
+    pub topic_codec: i32,
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self {
+            initial_rebalance_delay_ms: 3000,
+            session_timeout_ms_min: 6000,
+            session_timeout_ms_max: 1_800_000,
+            size_max: i32::MAX,
+            offset_metadata_bytes_max: 4096,
+            offsets_retention_minutes: 10_080,
+            offsets_retention_check_ms: 600_000,
+            topic_partitions: 50,
+            topic_replication_factor: 3,
+            topic_segment_bytes: 104_857_600,
+            topic_codec: 0,
+        }
+    }
+}
+
+impl GroupSettings {
+    fn of(view: &BrokerConfigView) -> Self {
+        let kafka = Self::default();
+        Self {
+            initial_rebalance_delay_ms: view.parsed(
+                "group.initial.rebalance.delay.ms",
+                kafka.initial_rebalance_delay_ms,
+            ),
+            session_timeout_ms_min: view
+                .parsed("group.min.session.timeout.ms", kafka.session_timeout_ms_min),
+            session_timeout_ms_max: view
+                .parsed("group.max.session.timeout.ms", kafka.session_timeout_ms_max),
+            size_max: view.parsed("group.max.size", kafka.size_max),
+            offset_metadata_bytes_max: view
+                .parsed("offset.metadata.max.bytes", kafka.offset_metadata_bytes_max),
+            offsets_retention_minutes: view
+                .parsed("offsets.retention.minutes", kafka.offsets_retention_minutes),
+            offsets_retention_check_ms: view.parsed(
+                "offsets.retention.check.interval.ms",
+                kafka.offsets_retention_check_ms,
+            ),
+            topic_partitions: view.parsed("offsets.topic.num.partitions", kafka.topic_partitions),
+            topic_replication_factor: view.parsed(
+                "offsets.topic.replication.factor",
+                kafka.topic_replication_factor,
+            ),
+            topic_segment_bytes: view
+                .parsed("offsets.topic.segment.bytes", kafka.topic_segment_bytes),
+            topic_codec: view.parsed("offsets.topic.compression.codec", kafka.topic_codec),
+        }
+    }
 }
 
 impl Default for BrokerSettings {
@@ -172,6 +252,7 @@ impl Default for BrokerSettings {
             delete_topic_enable: true,
             max_request_partition_size_limit: 2000,
             transaction_max_timeout_ms: 900_000,
+            groups: GroupSettings::default(),
         }
     }
 }
@@ -211,6 +292,7 @@ impl BrokerConfigView {
                 "transaction.max.timeout.ms",
                 kafka.transaction_max_timeout_ms,
             ),
+            groups: GroupSettings::of(&view),
         };
         view
     }

@@ -51,6 +51,11 @@ pub const MESH_ASKS_MAX: usize = 4096;
 /// From so many on a fetch that would wait at another core is answered with what is there, so that waiting fetches never keep
 /// other requests out.
 pub const MESH_FETCHES_WAITING_MAX: usize = 3 * MESH_ASKS_MAX / 4;
+/// From so many on a member that would wait for others at another core is sent away to come again, for the same reason. More than
+/// waiting fetches reach by themselves.
+pub const MESH_GROUPS_WAITING_MAX: usize = 7 * MESH_ASKS_MAX / 8;
+/// Decompressed bytes of one batch of `__consumer_offsets`; a larger one is not read.
+pub const GROUP_BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Messages in flight of one ask, to its owner and back (see `ask`, invariant 4).
 pub const MESH_MESSAGES_PER_ASK_MAX: usize = 5;
 /// Partitions a single metadata change may create (Kafka: 10,000 in one request).

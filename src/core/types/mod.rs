@@ -9,7 +9,7 @@ mod time;
 
 pub use config::{
     BrokerConfigEntry, BrokerConfigView, BrokerSettings, ConfigDef, ConfigDynamic, ConfigKind,
-    ConfigSource,
+    ConfigSource, GroupSettings,
 };
 pub use error_code::ErrorCode;
 pub use ids::{

@@ -209,3 +209,26 @@ fn internal_topics_say_so() {
     let internal: Vec<_> = got.topics.iter().map(|t| t.is_internal).collect();
     assert_eq!(internal, [true, false]);
 }
+
+#[test]
+fn the_topic_of_the_groups_is_created_as_its_coordinator_wants_it() {
+    let mut fixture = Fixture::new();
+    fixture.image.topics_by_name.clear();
+    let wanted = named(&["__consumer_offsets", "__transaction_state"]);
+    let plan = handle(&fixture.context(), 12, &wanted);
+    assert_eq!(errors(&plan.response), [3, 3]);
+    assert_eq!(plan.create.len(), 1);
+    let topic = &plan.create[0];
+    assert_eq!((topic.partitions, topic.replication_factor), (50, 1));
+    let configs: Vec<_> = topic
+        .configs
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_deref().unwrap_or("")))
+        .collect();
+    let expected = [
+        ("cleanup.policy", "compact"),
+        ("compression.type", "producer"),
+        ("segment.bytes", "104857600"),
+    ];
+    assert_eq!(configs, expected);
+}

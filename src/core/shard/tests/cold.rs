@@ -205,7 +205,7 @@ fn what_waits_for_a_search_is_told_of_the_deletion() {
         > B t-0 error 3
         release
         A versions
-        > A versions: error 0, 12 keys
+        > A versions: error 0, 23 keys
         ",
     );
 }

@@ -28,11 +28,11 @@ fn rule_1_4_an_unknown_version_of_api_versions_is_answered() {
     check(
         "
         A versions
-        > A versions: error 0, 12 keys
+        > A versions: error 0, 23 keys
         A versions v=99
         > A versions: error 35, 1 keys
         A versions v=0
-        > A versions: error 0, 12 keys
+        > A versions: error 0, 23 keys
         A raw 0012006300000001ffff
         > A closed: request cut short: its header
         ",

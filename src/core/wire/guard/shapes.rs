@@ -58,6 +58,17 @@ const SHAPES: &[(i16, &Struct)] = &[
     (v::FETCH, &FETCH),
     (v::LIST_OFFSETS, &LIST_OFFSETS),
     (v::METADATA, &METADATA),
+    (v::OFFSET_COMMIT, &OFFSET_COMMIT),
+    (v::OFFSET_FETCH, &OFFSET_FETCH),
+    (v::FIND_COORDINATOR, &FIND_COORDINATOR),
+    (v::JOIN_GROUP, &JOIN_GROUP),
+    (v::HEARTBEAT, &HEARTBEAT),
+    (v::LEAVE_GROUP, &LEAVE_GROUP),
+    (v::SYNC_GROUP, &SYNC_GROUP),
+    (v::DESCRIBE_GROUPS, &DESCRIBE_GROUPS),
+    (v::LIST_GROUPS, &LIST_GROUPS),
+    (v::DELETE_GROUPS, &DELETE_GROUPS),
+    (v::OFFSET_DELETE, &OFFSET_DELETE),
     (v::API_VERSIONS, &API_VERSIONS),
     (v::CREATE_TOPICS, &CREATE_TOPICS),
     (v::DELETE_TOPICS, &DELETE_TOPICS),
@@ -254,6 +265,130 @@ const CONFIG_RESOURCE: Struct = of(&[
     all(TEXT),
     all(Kind::Array(&TEXT)).null_since(0),
 ]);
+
+const OFFSET_COMMIT: Struct = of(&[
+    // group, generation, member, instance, retention, topics
+    all(TEXT),
+    all(INT32),
+    all(TEXT),
+    since(TEXT, 7).null_since(7),
+    within(INT64, 2, 4),
+    all(Kind::Array(&Kind::Struct(&COMMITTED_TOPIC))),
+]);
+const COMMITTED_TOPIC: Struct = of(&[
+    // name, partitions
+    all(TEXT),
+    all(Kind::Array(&Kind::Struct(&COMMITTED_PARTITION))),
+]);
+const COMMITTED_PARTITION: Struct = of(&[
+    // index, offset, leader epoch, note
+    all(INT32),
+    all(INT64),
+    since(INT32, 6),
+    all(TEXT).null_since(0),
+]);
+
+const OFFSET_FETCH: Struct = of(&[
+    // group, topics, groups, stable offsets only
+    within(TEXT, 0, 7),
+    within(Kind::Array(&Kind::Struct(&TOPIC_AND_INDEXES)), 0, 7).null_since(2),
+    since(Kind::Array(&Kind::Struct(&OFFSET_FETCH_GROUP)), 8),
+    since(BOOL, 7),
+]);
+const OFFSET_FETCH_GROUP: Struct = of(&[
+    // group, member, member epoch, topics
+    all(TEXT),
+    since(TEXT, 9).null_since(9),
+    since(INT32, 9),
+    all(Kind::Array(&Kind::Struct(&TOPIC_AND_INDEXES))).null_since(8),
+]);
+const TOPIC_AND_INDEXES: Struct = of(&[
+    // name, partitions
+    all(TEXT),
+    all(Kind::Array(&INT32)),
+]);
+
+const FIND_COORDINATOR: Struct = of(&[
+    // key, type, keys
+    within(TEXT, 0, 3),
+    since(INT8, 1),
+    since(Kind::Array(&TEXT), 4),
+]);
+
+const JOIN_GROUP: Struct = of(&[
+    // group, session timeout, rebalance timeout, member, instance, protocol type, protocols, reason
+    all(TEXT),
+    all(INT32),
+    since(INT32, 1),
+    all(TEXT),
+    since(TEXT, 5).null_since(5),
+    all(TEXT),
+    all(Kind::Array(&Kind::Struct(&NAME_AND_BYTES))),
+    since(TEXT, 8).null_since(8),
+]);
+const NAME_AND_BYTES: Struct = of(&[
+    // protocol or member, metadata or assignment
+    all(TEXT),
+    all(Kind::Bytes),
+]);
+
+const HEARTBEAT: Struct = of(&[
+    // group, generation, member, instance
+    all(TEXT),
+    all(INT32),
+    all(TEXT),
+    since(TEXT, 3).null_since(3),
+]);
+
+const LEAVE_GROUP: Struct = of(&[
+    // group, member, members
+    all(TEXT),
+    within(TEXT, 0, 2),
+    since(Kind::Array(&Kind::Struct(&LEAVING_MEMBER)), 3),
+]);
+const LEAVING_MEMBER: Struct = of(&[
+    // member, instance, reason
+    all(TEXT),
+    all(TEXT).null_since(3),
+    since(TEXT, 5).null_since(5),
+]);
+
+const SYNC_GROUP: Struct = of(&[
+    // group, generation, member, instance, protocol type, protocol, assignments
+    all(TEXT),
+    all(INT32),
+    all(TEXT),
+    since(TEXT, 3).null_since(3),
+    since(TEXT, 5).null_since(5),
+    since(TEXT, 5).null_since(5),
+    all(Kind::Array(&Kind::Struct(&NAME_AND_BYTES))),
+]);
+
+const DESCRIBE_GROUPS: Struct = of(&[
+    // groups, authorized operations
+    all(Kind::Array(&TEXT)),
+    since(BOOL, 3),
+]);
+
+const LIST_GROUPS: Struct = of(&[
+    // states, types
+    since(Kind::Array(&TEXT), 4),
+    since(Kind::Array(&TEXT), 5),
+]);
+
+const DELETE_GROUPS: Struct = of(&[all(Kind::Array(&TEXT))]);
+
+const OFFSET_DELETE: Struct = of(&[
+    // group, topics
+    all(TEXT),
+    all(Kind::Array(&Kind::Struct(&DELETED_TOPIC))),
+]);
+const DELETED_TOPIC: Struct = of(&[
+    // name, partitions
+    all(TEXT),
+    all(Kind::Array(&Kind::Struct(&DELETED_PARTITION))),
+]);
+const DELETED_PARTITION: Struct = of(&[all(INT32)]);
 
 const DESCRIBE_CLUSTER: Struct = of(&[
     // authorized operations, endpoint type, fenced brokers

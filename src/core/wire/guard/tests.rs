@@ -1,5 +1,7 @@
 //! The table against the crate's own encoder, for every version; and damage.
 
+mod groups;
+
 use super::*;
 use bytes::BytesMut;
 use kafka_protocol::messages::{
@@ -209,21 +211,6 @@ fn describe_cluster(version: i16) -> DescribeClusterRequest {
 
 /// Runs something for each version of each API that is served, with a populated request.
 fn for_each(visit: &mut dyn FnMut(i16, i16, Bytes)) {
-    fn all<T: Request + Debug + PartialEq>(
-        make: fn(i16) -> T,
-        visit: &mut dyn FnMut(i16, i16, Bytes),
-    ) {
-        let api = versions::find(T::KEY).unwrap();
-        for version in api.min..=api.max {
-            let request = make(version);
-            let mut body = BytesMut::new();
-            request.encode(&mut body, version).unwrap();
-            let body = body.freeze();
-            let decoded: T = decode_request(version, body.clone()).unwrap();
-            assert_eq!(decoded, request, "{} {version}", api.name);
-            visit(T::KEY, version, body);
-        }
-    }
     all(produce, visit);
     all(fetch, visit);
     all(list_offsets, visit);
@@ -235,21 +222,25 @@ fn for_each(visit: &mut dyn FnMut(i16, i16, Bytes)) {
     all(offset_for_leader_epoch, visit);
     all(describe_configs, visit);
     all(describe_cluster, visit);
+    groups::for_each(visit);
     all(describe_topic_partitions, visit);
+}
+
+fn all<T: Request + Debug + PartialEq>(make: fn(i16) -> T, visit: &mut dyn FnMut(i16, i16, Bytes)) {
+    let api = versions::find(T::KEY).unwrap();
+    for version in api.min..=api.max {
+        let request = make(version);
+        let mut body = BytesMut::new();
+        request.encode(&mut body, version).unwrap();
+        let body = body.freeze();
+        let decoded: T = decode_request(version, body.clone()).unwrap();
+        assert_eq!(decoded, request, "{} {version}", api.name);
+        visit(T::KEY, version, body);
+    }
 }
 
 /// Guard and crate together; the error the guard must never leave to the crate is a failure here.
 fn decode(key: i16, version: i16, body: &Bytes) -> Result<(), DecodeError> {
-    fn one<T: Request>(version: i16, body: &Bytes) -> Result<(), DecodeError> {
-        let outcome = decode_request::<T>(version, body.clone()).map(|_| ());
-        let seen = T::KEY;
-        assert_ne!(
-            outcome,
-            Err(DecodeError::Decoder),
-            "{seen} {version} {body:?}"
-        );
-        outcome
-    }
     match key {
         versions::PRODUCE => one::<ProduceRequest>(version, body),
         versions::FETCH => one::<FetchRequest>(version, body),
@@ -263,8 +254,19 @@ fn decode(key: i16, version: i16, body: &Bytes) -> Result<(), DecodeError> {
         versions::DESCRIBE_CONFIGS => one::<DescribeConfigsRequest>(version, body),
         versions::DESCRIBE_CLUSTER => one::<DescribeClusterRequest>(version, body),
         versions::DESCRIBE_TOPIC_PARTITIONS => one::<DescribeTopicPartitionsRequest>(version, body),
-        other => panic!("no request for key {other}"),
+        other => groups::decode(other, version, body),
     }
+}
+
+fn one<T: Request>(version: i16, body: &Bytes) -> Result<(), DecodeError> {
+    let outcome = decode_request::<T>(version, body.clone()).map(|_| ());
+    let seen = T::KEY;
+    assert_ne!(
+        outcome,
+        Err(DecodeError::Decoder),
+        "{seen} {version} {body:?}"
+    );
+    outcome
 }
 
 /// What the guard accepts is decoded, what it refuses is not, and nothing panics.

@@ -116,23 +116,28 @@ impl Reader {
         self.length(true)?.ok_or(DecodeError::Length(-1))
     }
 
-    /// Tagged fields of a flexible struct, skipped.
-    pub(super) fn tags(&mut self) -> Read<()> {
+    /// Tagged fields of a flexible struct: `field` gets each tag and its bytes, and passes over what it does not know.
+    pub(super) fn tags(&mut self, mut field: impl FnMut(u32, &Bytes) -> Read<()>) -> Read<()> {
         if !self.flexible {
             return Ok(());
         }
         for _ in 0..self.varint()? {
-            self.varint()?;
+            let tag = self.varint()?;
             let length = self.varint()?;
             let length =
                 usize::try_from(length).map_err(|_| DecodeError::Length(i64::from(length)))?;
-            self.take(length)?;
+            field(tag, &self.take(length)?)?;
         }
         Ok(())
     }
+
+    /// Tagged fields, none of which is known.
+    pub(super) fn no_tags(&mut self) -> Read<()> {
+        self.tags(|_, _| Ok(()))
+    }
 }
 
-/// Writes primitives of versions that are not flexible: Kafka 4.2 writes no others here.
+/// Writes primitives.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     out: BytesMut,
@@ -167,6 +172,32 @@ impl Writer {
         self.out.put_slice(text.as_bytes());
     }
 
+    fn varint(&mut self, mut value: u32) {
+        while value >= 0x80 {
+            self.out.put_u8(low_seven(value) | 0x80);
+            value >>= 7;
+        }
+        self.out.put_u8(low_seven(value));
+    }
+
+    /// Text of a flexible struct.
+    pub(super) fn compact_text(&mut self, text: &str) {
+        let length = i16::try_from(text.len()).expect("texts of requests are checked to fit");
+        self.varint(u32::from(length.cast_unsigned()) + 1);
+        self.out.put_slice(text.as_bytes());
+    }
+
+    /// The tagged fields of a struct, of which it has one at most.
+    pub(super) fn tag(&mut self, field: Option<(u32, &[u8])>) {
+        let Some((tag, bytes)) = field else {
+            return self.varint(0);
+        };
+        self.varint(1);
+        self.varint(tag);
+        self.varint(u32::try_from(bytes.len()).expect("a few bytes"));
+        self.out.put_slice(bytes);
+    }
+
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.out.put_slice(bytes);
@@ -175,4 +206,8 @@ impl Writer {
     pub(super) fn count(&mut self, count: usize) {
         self.i32(i32::try_from(count).expect("bounded by limits"));
     }
+}
+
+fn low_seven(value: u32) -> u8 {
+    u8::try_from(value & 0x7f).expect("seven bits fit a byte")
 }

@@ -42,6 +42,8 @@ pub mod request;
 mod subscription;
 mod sweep;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use codec::DecodeError;

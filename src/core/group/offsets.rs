@@ -196,6 +196,7 @@ fn commit_record(now: Now, request: &Commit, topic: &CommitTopic, it: &CommitPar
     };
     let expires = request.retention_ms.map(|ms| now.wall.0.saturating_add(ms));
     let value = StoredOffset {
+        topic_id: topic.topic_id,
         offset: it.offset,
         leader_epoch: it.leader_epoch,
         metadata: it.metadata.clone().unwrap_or_default(),

@@ -2,7 +2,7 @@
 //!
 //! | key | record | key version written | value versions read | written |
 //! |---|---|---|---|---|
-//! | 0, 1 | offset of a group, topic and partition | 1 | 0 to 4 | 3; 1 with a time to expire |
+//! | 0, 1 | offset of a group, topic and partition | 1 | 0 to 4 | 4; 1 with a time to expire |
 //! | 2 | a group of the classic protocol | 2 | 0 to 4 | 3 |
 //! | other | groups of later protocols | none | none | none |
 //!
@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use super::codec::{DecodeError, Reader, Writer};
 use super::types::Record;
-use crate::types::{LeaderEpoch, Offset, PartitionIndex, WallMillis};
+use crate::types::{LeaderEpoch, Offset, PartitionIndex, TopicId, WallMillis};
 
 /// A record understood.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +49,8 @@ pub struct OffsetKey {
 /// A stored offset.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredOffset {
+    /// Id of the topic that it was committed for; zero unless the client named it so (OffsetCommit v10).
+    pub topic_id: TopicId,
     /// The next record to read.
     pub offset: Offset,
     /// Epoch of the last record read, -1 for unknown.
@@ -105,6 +107,8 @@ const GROUP_KEY: i16 = 2;
 const VALUE_VERSION_MAX: i16 = 4;
 /// The first version with compact lengths and tags, of both values.
 const VALUE_VERSION_FLEXIBLE: i16 = 4;
+/// Tag of the topic's id in an offset's value.
+const TOPIC_ID_TAG: u32 = 0;
 
 impl Record {
     /// What a record says.
@@ -176,8 +180,16 @@ impl StoredOffset {
         let metadata = r.text()?;
         let committed = WallMillis(r.i64()?);
         let expires = if version == 1 { r.i64()? } else { -1 };
-        r.tags()?;
+        let mut topic_id = TopicId::ZERO;
+        r.tags(|tag, bytes| {
+            if tag == TOPIC_ID_TAG {
+                let bytes = <[u8; 16]>::try_from(&**bytes);
+                topic_id = TopicId(bytes.map_err(|_| DecodeError::Truncated)?);
+            }
+            Ok(())
+        })?;
         Ok(Self {
+            topic_id,
             offset,
             leader_epoch: LeaderEpoch(leader_epoch),
             metadata,
@@ -186,20 +198,34 @@ impl StoredOffset {
         })
     }
 
-    /// Version 3, or 1 where there is a time to expire, which version 3 cannot say.
     fn encode(&self) -> Bytes {
-        let mut w = Writer::default();
-        let version = if self.expires.is_some() { 1 } else { 3 };
-        w.i16(version);
-        w.i64(self.offset.0);
-        if version == 3 {
-            w.i32(self.leader_epoch.0);
+        match self.expires {
+            None => self.encode_flexible(),
+            Some(expires) => self.encode_expiring(expires),
         }
+    }
+
+    /// Version 4.
+    fn encode_flexible(&self) -> Bytes {
+        let mut w = Writer::default();
+        w.i16(4);
+        w.i64(self.offset.0);
+        w.i32(self.leader_epoch.0);
+        w.compact_text(&self.metadata);
+        w.i64(self.committed.0);
+        let topic_id = (TOPIC_ID_TAG, &self.topic_id.0[..]);
+        w.tag((!self.topic_id.is_zero()).then_some(topic_id));
+        w.finish()
+    }
+
+    /// Version 1: no other can say when the offset expires, and it cannot say the epoch.
+    fn encode_expiring(&self, expires: WallMillis) -> Bytes {
+        let mut w = Writer::default();
+        w.i16(1);
+        w.i64(self.offset.0);
         w.text(&self.metadata);
         w.i64(self.committed.0);
-        if let Some(expires) = self.expires {
-            w.i64(expires.0);
-        }
+        w.i64(expires.0);
         w.finish()
     }
 }
@@ -218,7 +244,7 @@ impl StoredGroup {
         for _ in 0..count {
             members.push(StoredMember::decode(&mut r, version)?);
         }
-        r.tags()?;
+        r.no_tags()?;
         Ok(Self {
             protocol_type,
             generation,
@@ -262,7 +288,7 @@ impl StoredMember {
         let session_timeout_ms = r.i32()?;
         let subscription = r.bytes()?;
         let assignment = r.bytes()?;
-        r.tags()?;
+        r.no_tags()?;
         Ok(Self {
             member_id,
             instance_id,

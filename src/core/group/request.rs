@@ -159,7 +159,7 @@ pub struct Commit {
 pub struct CommitTopic {
     /// Its name.
     pub topic: Arc<str>,
-    /// Its id if the host knows it, else zero. Kept with the offset.
+    /// Its id if the client named it so (v10+), else zero. Kept with the offset.
     pub topic_id: TopicId,
     /// Its partitions.
     pub partitions: Vec<CommitPartition>,

@@ -125,6 +125,7 @@ fn start(
     let listeners = config.listeners.clients.len();
     let budget = system::check_limits(shards, listeners, &machine, &mut warnings)?;
     let (sockets, endpoints) = bind(config, shards)?;
+    let connections = system::connection_limits(&config.net, &budget)?;
     let directory = directory::prepare(config, clock.now().wall)?;
     let starts = Starts::read(&directory.path, config.crash_loop_limit)?;
     let cost = system::check_disk(&directory.path, &mut warnings)?;
@@ -163,7 +164,8 @@ fn start(
         endpoints,
         clock,
         placement: &placement,
-        limits: limits(config, &budget, shards),
+        limits: limits(config, &budget, shards, connections.any()),
+        connections,
         budget,
     };
     starts.count();
@@ -219,17 +221,19 @@ fn show(text: &str) {
     shown.and_then(|()| stdout.flush()).unwrap_or_default();
 }
 
-/// The bounds of each of so many shards: its share of what is configured for the process and of what the budget allows.
-fn limits(config: &BrokerConfig, budget: &Budget, shards: usize) -> NetLimits {
+/// The bounds of each of so many shards: its share of what is configured for the process and of what the budget allows. Where
+/// connections are limited ctl counts them all; a shard's own bound is then only what descriptors allow.
+fn limits(config: &BrokerConfig, budget: &Budget, shards: usize, asks: bool) -> NetLimits {
     let net = &config.net;
     let share = |whole: u64| (whole / shards as u64).max(1);
     let count = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     let (memory, receive) = (budget.shares, budget.shares.receive);
     NetLimits {
-        connections_max: count(share(
-            budget.connections.min(u64::from(net.connections_max)),
-        )),
-        connections_per_ip_max: count(u64::from(net.connections_per_ip_max)),
+        connections_max: count(match net.connections_max {
+            Some(_) => budget.connections,
+            None => share(budget.connections),
+        }),
+        asks_admission: asks,
         request_bytes_max: net.request_bytes_max,
         idle_ms_max: net.idle_max.unwrap_or(Millis(u64::MAX)),
         queued_bytes_max: net

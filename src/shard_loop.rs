@@ -15,6 +15,7 @@
 //! of the executor do not help, since the one that fires may be lost in the same way. Sleeping in the ring is also the
 //! cheaper way to wake (10 instead of 29 µs). Background tasks on these executors need that race fixed first.
 
+mod fault;
 mod pump;
 #[cfg(test)]
 mod tests;

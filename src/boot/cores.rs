@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use onrush_core::ctl::{Ctl, CtlConfig};
+use onrush_core::ctl::{ConnectionLimits, Ctl, CtlConfig};
 use onrush_core::effect::Note;
 use onrush_core::metadata::BrokerEndpoint;
 use onrush_core::shard::{Shard, ShardConfig};
@@ -33,6 +33,7 @@ pub(super) struct Cores<'a> {
     pub(super) placement: &'a Placement,
     pub(super) limits: NetLimits,
     pub(super) budget: Budget,
+    pub(super) connections: ConnectionLimits,
 }
 
 /// All cores, running.
@@ -158,6 +159,7 @@ impl Cores<'_> {
             rack: self.config.rack.clone(),
             configs: view,
             shards: (1..=shards).map(CoreId).collect(),
+            connections: self.connections.clone(),
         }
     }
 
@@ -178,6 +180,7 @@ impl Cores<'_> {
             listeners: listeners.map(|l| l.name.as_str().into()).collect(),
             fetch_bytes_max: self.config.fetch_bytes_max,
             producer_id_expiration_ms: self.config.producer_id_expiration,
+            asks_admission: self.connections.any(),
             unwritten_bytes_max: self.budget.shares.unwritten,
             hot_tail_bytes_max: self.budget.shares.hot,
         }

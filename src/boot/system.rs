@@ -1,9 +1,12 @@
 //! What the system must give: limits, io_uring, direct I/O, addresses. Each shortfall is a sentence with its fix.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use onrush_core::ctl::ConnectionLimits;
 
 use super::BootError;
 use super::budget::{Budget, Limits};
@@ -84,6 +87,34 @@ pub(super) fn check_limits(
         ));
     }
     Ok(budget)
+}
+
+/// The configured limits of connections, for all shards together: `max.connections` at most as many as descriptors allow, overrides by
+/// address.
+///
+/// Errors: a host that nobody knows, as in Kafka.
+pub(super) fn connection_limits(
+    net: &NetConfig,
+    budget: &Budget,
+) -> Result<ConnectionLimits, BootError> {
+    let possible = u32::try_from(budget.connections).unwrap_or(u32::MAX);
+    let mut overrides = BTreeMap::new();
+    for (host, count) in &net.connections_per_ip_overrides {
+        let found = (host.as_str(), 0).to_socket_addrs();
+        let found = found.map_err(|error| {
+            BootError::Limit(format!(
+                "max.connections.per.ip.overrides names {host}, which cannot be resolved ({error}): correct it or take it out"
+            ))
+        })?;
+        for address in found {
+            overrides.insert(address.ip().to_canonical(), *count);
+        }
+    }
+    Ok(ConnectionLimits {
+        total: net.connections_max.map(|most| most.min(possible)),
+        per_address: net.connections_per_ip_max,
+        overrides,
+    })
 }
 
 /// Measures a flush and looks for direct I/O in the data directory.

@@ -122,6 +122,10 @@ fn refusals_name_key_value_and_reason() {
             &["onrush.durability=maybe"],
             "must be one of flushed, written",
         ),
+        (
+            &["max.connections.per.ip.overrides=10.0.0.1:3,x"],
+            "\"x\" is not of the form address:count",
+        ),
         (&["onrush.shards=129"], "must be between 1 and 128"),
         (&["auto.create.topics.enable=1"], "must be true or false"),
         (

@@ -21,10 +21,12 @@ pub enum Durability {
 /// Bounds on connections and requests.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NetConfig {
-    /// `max.connections`
-    pub connections_max: u32,
-    /// `max.connections.per.ip`
-    pub connections_per_ip_max: u32,
+    /// `max.connections`; `None`: no limit.
+    pub connections_max: Option<u32>,
+    /// `max.connections.per.ip`; `None`: no limit.
+    pub connections_per_ip_max: Option<u32>,
+    /// `max.connections.per.ip.overrides`: host or address, and its limit.
+    pub connections_per_ip_overrides: Vec<(String, u32)>,
     /// `connections.max.idle.ms`; `None`: never closed for idleness.
     pub idle_max: Option<Millis>,
     /// `socket.request.max.bytes`
@@ -105,7 +107,7 @@ impl BrokerConfig {
             crash_loop_limit: narrow(values.number("onrush.crash.loop.limit")),
             fetch_bytes_max: narrow(values.number("fetch.max.bytes")),
             producer_id_expiration: Millis(narrow(values.number("producer.id.expiration.ms"))),
-            net: net(values),
+            net: net(values)?,
             view,
             notices,
         })
@@ -117,16 +119,22 @@ fn narrow<T: TryFrom<i64>>(number: i64) -> T {
     T::try_from(number).unwrap_or_else(|_| panic!("{number} was checked to fit its type"))
 }
 
-fn net(values: &Values) -> NetConfig {
+fn net(values: &Values) -> Result<NetConfig, ConfigError> {
     // Kafka's default would switch off the kernel's own tuning, which is better; what is asked for is done.
     let buffer = |key| match values.set(key).map(|_| values.number(key)) {
         None | Some(-1) => None,
         Some(bytes) => Some(narrow(bytes)),
     };
     let idle = values.number("connections.max.idle.ms");
-    NetConfig {
-        connections_max: narrow(values.number("max.connections")),
-        connections_per_ip_max: narrow(values.number("max.connections.per.ip")),
+    // The largest number is Kafka's default, and means that there is none.
+    let limit = |key| match values.number(key) {
+        number if number >= i64::from(i32::MAX) => None,
+        number => Some(narrow(number)),
+    };
+    Ok(NetConfig {
+        connections_max: limit("max.connections"),
+        connections_per_ip_max: limit("max.connections.per.ip"),
+        connections_per_ip_overrides: overrides(values)?,
         idle_max: u64::try_from(idle).ok().map(Millis),
         request_bytes_max: narrow(values.number("socket.request.max.bytes")),
         receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
@@ -134,7 +142,30 @@ fn net(values: &Values) -> NetConfig {
         queued_bytes_max: u64::try_from(values.number("queued.max.request.bytes"))
             .ok()
             .filter(|bytes| *bytes > 0),
-    }
+    })
+}
+
+/// `host:count,host:count`; a host may be an IPv6 address.
+fn overrides(values: &Values) -> Result<Vec<(String, u32)>, ConfigError> {
+    let key = "max.connections.per.ip.overrides";
+    let items = values
+        .set(key)
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim);
+    items
+        .filter(|item| !item.is_empty())
+        .map(|item| {
+            let parsed = item.rsplit_once(':').and_then(|(host, count)| {
+                let count = count.trim().parse().ok()?;
+                let host = host.trim().trim_start_matches('[').trim_end_matches(']');
+                (!host.is_empty()).then(|| (host.to_owned(), count))
+            });
+            parsed.ok_or_else(|| {
+                ConfigError::Cross(format!("{key}: {item:?} is not of the form address:count"))
+            })
+        })
+        .collect()
 }
 
 /// This machine's name, for listeners without a host.

@@ -15,6 +15,7 @@
 //! Source: Kafka's `QuorumController`, `KafkaRaftClient`, `BrokerLifecycleManager`; KIP-500, KIP-595, KIP-631, KIP-853.
 
 mod activate;
+mod admission;
 mod journal;
 mod load;
 #[cfg(test)]
@@ -34,6 +35,9 @@ use crate::types::{
     BrokerConfigView, CoreId, DirectoryId, ErrorCode, Millis, NodeId, Now, Offset, OwnerId, Token,
     TopicId,
 };
+pub use admission::ConnectionLimits;
+
+use admission::Admissions;
 use journal::{Journal, JournalEvent};
 use load::{Load, Loaded};
 
@@ -63,6 +67,8 @@ pub struct CtlConfig {
     pub configs: Arc<BrokerConfigView>,
     /// All shards of this process; at least one.
     pub shards: Vec<CoreId>,
+    /// Limits of connections, over all shards.
+    pub connections: ConnectionLimits,
 }
 
 /// Why the machine ends: the sentence for `Effect::Halt`.
@@ -112,6 +118,7 @@ pub struct Ctl {
     config: CtlConfig,
     phase: Phase,
     files: DiskOut,
+    admissions: Admissions,
     journal: Journal,
     replay: Replay,
     ids: IdSource,
@@ -136,6 +143,7 @@ impl Ctl {
         Self {
             phase: Phase::New,
             files: DiskOut::new(FILES, 1),
+            admissions: Admissions::new(config.connections.clone()),
             journal: Journal::new(DiskOut::new(LOG, 1)),
             replay: Replay::new(config.cluster_id.clone()),
             ids: IdSource::new(config.incarnation),
@@ -354,6 +362,14 @@ impl Ctl {
                 assert!(before <= Some(offset), "shards apply in order");
                 self.bump_wanted |= before.is_none() && unclean && !self.bump_done;
             }
+            CoreMsg::Connections { opened, closed } => {
+                let answered = !opened.is_empty();
+                let refused = self.admissions.count(opened, closed);
+                if answered {
+                    let msg = CoreMsg::Admitted { refused };
+                    out.push(Effect::Mesh { core: from, msg });
+                }
+            }
             CoreMsg::Stopped => {
                 if let Phase::Stopping(waiting) = &mut self.phase {
                     waiting.remove(&from);
@@ -361,6 +377,7 @@ impl Ctl {
             }
             // Sent by ctl, or from shard to shard.
             CoreMsg::Reply { .. }
+            | CoreMsg::Admitted { .. }
             | CoreMsg::Publish { .. }
             | CoreMsg::Stop
             | CoreMsg::Ask { .. }

@@ -445,6 +445,18 @@ pub enum Close {
     /// acks=0 and a partition failed: closing is the only answer there is (Kafka does the same).
     #[error("a produce with acks=0 failed")]
     ProduceWithoutAckFailed,
+    /// `max.connections` is reached.
+    #[error("max.connections is reached: {open} are open")]
+    TooManyConnections {
+        /// Open connections of the process.
+        open: u32,
+    },
+    /// `max.connections.per.ip` or its override is reached.
+    #[error("max.connections.per.ip is reached: {open} from this address are open")]
+    TooManyFromAddress {
+        /// Open connections of this address.
+        open: u32,
+    },
     /// The broker is stopping.
     #[error("the broker is stopping")]
     Stopping,

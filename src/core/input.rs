@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ask::{Answer, Ask, Follow};
-use crate::effect::{DiskResult, Effect};
+use crate::effect::{Close, DiskResult, Effect};
 use crate::metadata::{CtlReply, CtlRequest, Delta, Image};
 use crate::types::{ConnId, CoreId, ListenerId, Offset, Token, WorkId};
 
@@ -137,6 +137,18 @@ pub enum CoreMsg {
         bytes: u64,
         /// There is something to be told at once, whatever the number of bytes.
         urgent: bool,
+    },
+    /// Shard → ctl, where connections are limited: these came and went. Answered by `Admitted` if any came.
+    Connections {
+        /// New ones, which are not read before ctl's answer.
+        opened: Vec<(ConnId, IpAddr)>,
+        /// Addresses of those that were let in and are gone, one for each.
+        closed: Vec<IpAddr>,
+    },
+    /// Ctl → shard: all of the new connections may stay but these.
+    Admitted {
+        /// Which not, and why.
+        refused: Vec<(ConnId, Close)>,
     },
     /// Ctl → shards: stop serving, flush, write the clean markers. Answered by `Stopped`.
     Stop,

@@ -56,9 +56,7 @@ impl Net {
         let Ok((socket, peer)) = prepare_accepted(socket) else {
             return;
         };
-        if self.table.alive() >= self.limits.connections_max
-            || self.table.alive_from(peer) >= self.limits.connections_per_ip_max
-        {
+        if self.table.alive() >= self.limits.connections_max {
             self.counts.refused += 1;
             return;
         }
@@ -70,7 +68,9 @@ impl Net {
             self.scan_at = cx.now.after(SCAN_MS);
         }
         self.counts.accepted += 1;
-        self.table.insert(Conn::new(id, socket, peer, cx.now));
+        let credit = u32::from(!self.limits.asks_admission);
+        self.table
+            .insert(Conn::new(id, socket, peer, credit, cx.now));
         cx.inbox.push_back(Input::Opened {
             conn: id,
             peer,

@@ -57,6 +57,8 @@ pub(super) struct Conn {
     pub(super) ops: u32,
     /// Frames that may be delivered.
     pub(super) credit: u32,
+    /// Had a credit once: before that it is not read at all.
+    pub(super) admitted: bool,
     /// A receive is in flight.
     pub(super) receiving: bool,
     /// It waits for receive memory.
@@ -88,14 +90,21 @@ pub(super) struct Conn {
 impl Conn {
     /// A connection just accepted.
     #[must_use]
-    pub(super) fn new(id: ConnId, socket: OwnedFd, peer: IpAddr, now: Monotonic) -> Self {
+    pub(super) fn new(
+        id: ConnId,
+        socket: OwnedFd,
+        peer: IpAddr,
+        credit: u32,
+        now: Monotonic,
+    ) -> Self {
         Self {
             id,
             socket: Rc::new(socket),
             peer,
             life: Life::Open,
             ops: 0,
-            credit: 1,
+            credit,
+            admitted: credit > 0,
             receiving: false,
             starved: false,
             deferred: false,

@@ -240,6 +240,7 @@ impl Net {
             return;
         };
         conn.credit += 1;
+        conn.admitted = true;
         self.read_on(id, cx);
     }
 
@@ -317,8 +318,8 @@ impl Net {
             conn.sending = Sending::Idle;
         }
         shutdown(&conn.socket);
-        let (peer, ops) = (conn.peer, conn.ops);
-        self.table.died(peer);
+        let ops = conn.ops;
+        self.table.died();
         if ops == 0 {
             self.table.remove(id);
         }
@@ -336,8 +337,8 @@ impl Net {
             // One line a scan: whoever is refused may try again at once.
             self.refused_told = self.counts.refused;
             cx.notes.push(Note::Warn(format!(
-                "{} connections were refused since the start, {} are open: max.connections, max.connections.per.ip or the limit of \
-                 open files is reached",
+                "{} connections were refused since the start, {} are open: the limit of open files is \
+                 reached; raise it with `ulimit -n 100000` or LimitNOFILE=100000",
                 self.refused_told,
                 self.table.alive()
             )));

@@ -5,10 +5,10 @@ use onrush_core::types::{Millis, limits};
 /// Bounds of one shard's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct NetLimits {
-    /// `max.connections`: one more is closed at once.
+    /// What descriptors allow: one more is closed at once.
     pub connections_max: usize,
-    /// `max.connections.per.ip`: one more from that address is closed at once.
-    pub connections_per_ip_max: usize,
+    /// The core is asked before a connection is read: it comes without a credit.
+    pub asks_admission: bool,
     /// `socket.request.max.bytes`: a longer frame closes its connection before anything is allocated for it.
     pub request_bytes_max: u32,
     /// `connections.max.idle.ms`: a connection without a byte in either direction for so long is closed.
@@ -30,7 +30,7 @@ impl Default for NetLimits {
     fn default() -> Self {
         Self {
             connections_max: usize::MAX,
-            connections_per_ip_max: usize::MAX,
+            asks_admission: false,
             request_bytes_max: 100 * 1024 * 1024,
             idle_ms_max: Millis(600_000),
             frame_ms_max: Millis(30_000),

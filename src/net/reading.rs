@@ -45,7 +45,7 @@ impl Net {
         let Some(conn) = self.table.get(id).filter(|c| c.life == Life::Open) else {
             return;
         };
-        if conn.receiving || conn.starved || conn.deferred {
+        if !conn.admitted || conn.receiving || conn.starved || conn.deferred {
             return;
         }
         while conn.credit > 0 && !self.held_back {

@@ -2,9 +2,6 @@
 //!
 //! Invariant: a handle is never used again; its low bits name a slot, the rest counts connections.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-
 use onrush_core::types::ConnId;
 
 use super::conn::Conn;
@@ -18,7 +15,6 @@ pub(super) struct Table {
     slots: Vec<Option<Box<Conn>>>,
     free: Vec<usize>,
     serial: u64,
-    per_ip: HashMap<IpAddr, usize>,
     alive: usize,
 }
 
@@ -45,7 +41,6 @@ impl Table {
 
     /// Puts a connection into the slot of its handle.
     pub(super) fn insert(&mut self, conn: Conn) {
-        *self.per_ip.entry(conn.peer).or_default() += 1;
         self.alive += 1;
         let slot = slot_of(conn.id);
         assert!(self.slots[slot].is_none(), "a reserved slot is empty");
@@ -53,14 +48,8 @@ impl Table {
     }
 
     /// A connection died: it no longer counts.
-    pub(super) fn died(&mut self, peer: IpAddr) {
+    pub(super) fn died(&mut self) {
         self.alive -= 1;
-        if let Some(count) = self.per_ip.get_mut(&peer) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_ip.remove(&peer);
-            }
-        }
     }
 
     /// Frees a dead connection's slot.
@@ -75,12 +64,6 @@ impl Table {
     #[must_use]
     pub(super) fn alive(&self) -> usize {
         self.alive
-    }
-
-    /// Living connections from one address.
-    #[must_use]
-    pub(super) fn alive_from(&self, peer: IpAddr) -> usize {
-        self.per_ip.get(&peer).copied().unwrap_or(0)
     }
 
     /// All connections in the order of their slots, dead ones included.

@@ -10,6 +10,7 @@ use onrush_core::effect::{Effect, Gather, Note, Part};
 use onrush_core::input::{CoreMsg, Effects, Input};
 use onrush_core::types::{Monotonic, Position, WorkId};
 
+use super::fault::Fault;
 use super::{CoreSpec, Machine, NoteSink, Outcome};
 use crate::io::clock::Clock;
 use crate::io::pool::Pool;
@@ -77,6 +78,7 @@ pub(super) struct Pump<M> {
     stop_given: bool,
     /// The machine has said that it is ready.
     ready: bool,
+    fault: Fault,
     outcome: Option<Outcome>,
 }
 
@@ -150,6 +152,7 @@ impl<M: Machine> Pump<M> {
             wake_at: None,
             stop_given: false,
             ready: false,
+            fault: Fault::of(&spec.name),
             outcome: None,
         })
     }
@@ -258,6 +261,7 @@ impl<M: Machine> Pump<M> {
     }
 
     fn step(&mut self, input: Input) {
+        self.fault.on_input(&input);
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.step(self.clock.now(), input, &mut effects);
         for effect in effects.drain(..) {
@@ -286,6 +290,7 @@ impl<M: Machine> Pump<M> {
             }
             Effect::Again { work } => self.again.push_back(work),
             Effect::Note(note) => {
+                self.fault.on_note(&note);
                 self.ready |= note == Note::Ready;
                 self.notes.push(note);
             }

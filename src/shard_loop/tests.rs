@@ -324,10 +324,56 @@ fn slow_and_silent_peers_are_closed() {
     assert_eq!(core.end(), Outcome::Stopped);
 }
 
+/// Lets a connection in only when another one knocks; the first is refused.
+#[derive(Default)]
+struct Porter {
+    waiting: Vec<ConnId>,
+}
+
+impl Machine for Porter {
+    fn step(&mut self, _now: Now, input: Input, out: &mut Effects) {
+        match input {
+            Input::Start => out.push(Effect::Note(Note::Ready)),
+            Input::Stop => out.push(Effect::Stopped),
+            Input::Opened { conn, .. } => {
+                self.waiting.push(conn);
+                if let [first, second, _] = self.waiting[..] {
+                    let why = Close::TooManyConnections { open: 1 };
+                    out.push(Effect::Close { conn: first, why });
+                    out.push(Effect::ReadNext { conn: second });
+                }
+            }
+            Input::Frame { conn, frame } => {
+                assert_eq!(conn, self.waiting[1], "only that one was let in");
+                let gather = Gather::from_bytes(framed(&frame));
+                out.push(Effect::Send { conn, gather });
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn who_is_not_let_in_is_not_read() {
+    let limits = NetLimits {
+        asks_admission: true,
+        ..NetLimits::default()
+    };
+    let core = Core::start(limits, Porter::default);
+    let mut first = core.connect();
+    first.write_all(&framed(b"first")).expect("sent");
+    let mut second = core.connect();
+    second.write_all(&framed(b"second")).expect("sent");
+    let _third = core.connect();
+    assert_eq!(read_to_close(&mut first), 0);
+    assert_eq!(read_frame(&mut second), b"second");
+    assert_eq!(core.end(), Outcome::Stopped);
+}
+
 #[test]
 fn limits_of_connections_hold() {
     let limits = NetLimits {
-        connections_per_ip_max: 2,
+        connections_max: 2,
         ..NetLimits::default()
     };
     let (events_in, events) = channel();

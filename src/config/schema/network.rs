@@ -31,7 +31,7 @@ keys! {
     /// Open connections that one client address may have.
     "max.connections.per.ip": Int, Some("2147483647"), AtLeast(0), ClusterWide, Honoured;
     /// Limits for single addresses, as address:count.
-    "max.connections.per.ip.overrides": String, Some(""), Any, ClusterWide, NoEffect;
+    "max.connections.per.ip.overrides": String, Some(""), Any, ClusterWide, Honoured;
     /// Partitions in one answer to DescribeTopicPartitions.
     "max.request.partition.size.limit": Int, Some("2000"), AtLeast(1), ReadOnly, Honoured;
     /// Request threads in Kafka; onrush has one thread per core.

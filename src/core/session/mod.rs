@@ -11,6 +11,8 @@
 //! Deliberately absent: sockets, timeouts of idle peers and connection limits (edge), authentication.
 //! Source: KIP-219 and `kafka.network.SocketServer` for the order; the overlap of produces is ours.
 
+mod admission;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
@@ -20,6 +22,8 @@ use crate::effect::{Close, Effect, Gather};
 use crate::input::Effects;
 use crate::types::limits::{PRODUCE_IN_FLIGHT_PER_CONN_MAX, UNSENT_BYTES_MAX, UNSENT_FRAMES_MAX};
 use crate::types::{ConnId, ListenerId};
+
+pub use admission::{Admission, Verdict};
 
 /// The place of one answer in its connection's order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -59,6 +63,8 @@ struct Conn {
     /// Sizes of the answers handed to the edge and not yet taken by the kernel.
     unsent: VecDeque<u64>,
     unsent_bytes: u64,
+    /// Is not read before it is let in.
+    waiting: bool,
     closing: bool,
 }
 
@@ -80,21 +86,29 @@ enum Slot {
 const PRODUCE: [u8; 2] = [0, 0];
 
 impl Sessions {
-    /// A client connected.
-    pub fn open(&mut self, conn: ConnId, peer: IpAddr, listener: ListenerId) {
+    /// A client connected. With `waiting` it is not read before [`Sessions::admit`], and its first frame needs a credit.
+    pub fn open(&mut self, conn: ConnId, peer: IpAddr, listener: ListenerId, waiting: bool) {
         let state = Conn {
             peer,
             listener,
             slots: VecDeque::new(),
             first_seq: 0,
             held: None,
-            credit_out: true,
+            credit_out: !waiting,
+            waiting,
             unsent: VecDeque::new(),
             unsent_bytes: 0,
             closing: false,
         };
         let before = self.conns.insert(conn, state);
         assert!(before.is_none(), "connection ids are never reused");
+    }
+
+    /// A connection that waited may be read from now on.
+    pub fn admit(&mut self, conn: ConnId) {
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.waiting = false;
+        }
     }
 
     /// The connection is gone; answers that still come for it are dropped.
@@ -258,7 +272,8 @@ impl Conn {
     }
 
     fn may_read(&self) -> bool {
-        self.held.is_none()
+        !self.waiting
+            && self.held.is_none()
             && self.produces_ordered()
             && self.slots.len() < PRODUCE_IN_FLIGHT_PER_CONN_MAX
             && self.unsent.len() < UNSENT_FRAMES_MAX
@@ -277,7 +292,7 @@ mod tests {
 
     fn sessions() -> Sessions {
         let mut s = Sessions::default();
-        s.open(CONN, IpAddr::from([127, 0, 0, 1]), ListenerId(0));
+        s.open(CONN, IpAddr::from([127, 0, 0, 1]), ListenerId(0), false);
         s
     }
 
@@ -374,6 +389,18 @@ mod tests {
         s.sent(CONN);
         assert!(s.pump(CONN, &mut out).is_none());
         assert_eq!(text(&out), "read");
+    }
+
+    #[test]
+    fn who_is_not_let_in_yet_is_not_read() {
+        let (mut s, mut out) = (Sessions::default(), Effects::new());
+        s.open(CONN, IpAddr::from([127, 0, 0, 1]), ListenerId(0), true);
+        assert!(s.pump(CONN, &mut out).is_none());
+        assert_eq!(text(&out), "");
+        s.admit(CONN);
+        assert!(s.pump(CONN, &mut out).is_none());
+        assert_eq!(text(&out), "read");
+        admit(&mut s, fetch(), &mut out);
     }
 
     #[test]

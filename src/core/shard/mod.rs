@@ -34,12 +34,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::effect::{DiskOut, Effect, Note};
+use crate::effect::{Close, DiskOut, Effect, Note};
 use crate::input::{CoreMsg, Effects, Input};
 use crate::metadata::Image;
 use crate::metadata::topic_config::TopicConfigs;
 use crate::partition::{Partition, Table};
-use crate::session::Sessions;
+use crate::session::{Admission, Sessions};
 use crate::types::{
     BrokerConfigView, ConnId, CoreId, Millis, Monotonic, NodeId, Now, OwnerId, TopicId, WorkId,
 };
@@ -75,6 +75,8 @@ pub struct ShardConfig {
     pub producer_id_expiration_ms: Millis,
     /// Bytes appended but not yet written; beyond it produce waits. At most `limits::UNWRITTEN_BYTES_MAX`.
     pub unwritten_bytes_max: u64,
+    /// Connections are limited: ctl is asked before one is read.
+    pub asks_admission: bool,
     /// Written bytes kept in memory for readers of tails. At most `limits::HOT_TAIL_BYTES_MAX`.
     pub hot_tail_bytes_max: u64,
 }
@@ -101,6 +103,7 @@ pub struct Shard {
     /// The configs in force, by topic.
     topic_configs: BTreeMap<TopicId, TopicConfigs>,
     sessions: Sessions,
+    admission: Admission,
     calls: Calls,
     serving: Serving,
     groups: Groups,
@@ -134,6 +137,7 @@ impl Shard {
             table: Table::default(),
             topic_configs: BTreeMap::new(),
             sessions: Sessions::default(),
+            admission: Admission::default(),
             calls: Calls::default(),
             serving: Serving::default(),
             groups: Groups::default(),
@@ -162,7 +166,13 @@ impl Shard {
                 conn,
                 peer,
                 listener,
-            } => self.sessions.open(conn, peer, listener),
+            } => {
+                let asks = self.config.asks_admission;
+                self.sessions.open(conn, peer, listener, asks);
+                if asks {
+                    self.admission.opened(conn, peer);
+                }
+            }
             Input::Frame { conn, frame } => {
                 self.sessions.on_frame(conn, frame);
                 self.touched.insert(conn);
@@ -199,7 +209,11 @@ impl Shard {
             }
             CoreMsg::Reply { id, reply } => self.on_ctl_reply(id, reply, out),
             CoreMsg::Stop => self.begin_stop(now, out),
-            CoreMsg::Request { .. } | CoreMsg::Applied { .. } | CoreMsg::Stopped => {
+            CoreMsg::Admitted { refused } => self.on_admitted(refused, out),
+            CoreMsg::Connections { .. }
+            | CoreMsg::Request { .. }
+            | CoreMsg::Applied { .. }
+            | CoreMsg::Stopped => {
                 unreachable!("only ctl is asked")
             }
             CoreMsg::Ask { id, ask } => self.serve(now, Caller { core: from, id }, ask, out),
@@ -225,6 +239,10 @@ impl Shard {
             }
         }
         self.drain_own(out);
+        if let Some(msg) = self.admission.next() {
+            let core = self.config.ctl;
+            out.push(Effect::Mesh { core, msg });
+        }
         self.stop_step(out);
         self.set_wake(now, out);
     }
@@ -245,6 +263,18 @@ impl Shard {
         }
     }
 
+    /// Ctl has counted: these may not stay, all others that waited may.
+    fn on_admitted(&mut self, refused: Vec<(ConnId, Close)>, out: &mut Effects) {
+        let verdict = self.admission.on_answer(refused);
+        for (conn, why) in verdict.refused {
+            self.sessions.close(conn, why, out);
+        }
+        for conn in verdict.admitted {
+            self.sessions.admit(conn);
+            self.touched.insert(conn);
+        }
+    }
+
     fn on_tick(&mut self, now: Now, out: &mut Effects) {
         self.wake_at = None;
         while let Some(call) = self.calls.pop_expired(now.mono) {
@@ -260,6 +290,7 @@ impl Shard {
 
     fn on_closed(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
         self.sessions.closed(conn);
+        self.admission.closed(conn);
         self.touched.remove(&conn);
         self.crowded.remove(&conn);
         for call in self.calls.of_conn(conn) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use onrush_core::ctl::{Ctl, CtlConfig};
+use onrush_core::ctl::{ConnectionLimits, Ctl, CtlConfig};
 use onrush_core::input::{Effects, Input};
 use onrush_core::metadata::BrokerEndpoint;
 use onrush_core::metadata::control::VoterEndpoint;
@@ -68,6 +68,7 @@ pub fn boot(incarnation: [u8; 16]) -> Machines {
             security_protocol: 0,
         }],
         rack: None,
+        connections: ConnectionLimits::default(),
         configs: Arc::clone(&broker),
         shards: vec![CoreId(1)],
     });
@@ -82,6 +83,7 @@ pub fn boot(incarnation: [u8; 16]) -> Machines {
         fetch_bytes_max: 55 * 1024 * 1024,
         producer_id_expiration_ms: Millis(86_400_000),
         unwritten_bytes_max: onrush_core::types::limits::UNWRITTEN_BYTES_MAX,
+        asks_admission: false,
         hot_tail_bytes_max: onrush_core::types::limits::HOT_TAIL_BYTES_MAX,
     });
     [Box::new(ctl), Box::new(shard)]

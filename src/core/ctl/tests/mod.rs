@@ -74,6 +74,7 @@ impl Rig {
                 security_protocol: 0,
             }],
             rack: None,
+            connections: ConnectionLimits::default(),
             configs: Arc::new(BrokerConfigView::default()),
             shards: vec![SHARD],
         };

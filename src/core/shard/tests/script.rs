@@ -369,6 +369,7 @@ fn config() -> ShardConfig {
         fetch_bytes_max: 57_671_680,
         producer_id_expiration_ms: Millis(86_400_000),
         unwritten_bytes_max: crate::types::limits::UNWRITTEN_BYTES_MAX,
+        asks_admission: false,
         hot_tail_bytes_max: crate::types::limits::HOT_TAIL_BYTES_MAX,
     }
 }

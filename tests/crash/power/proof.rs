@@ -1,0 +1,104 @@
+//! What the lossy disk is worth: it loses what was not flushed and keeps what was, under both file systems.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use onrush_lossy::computer::Computer;
+use onrush_lossy::disk::Disk;
+
+use super::Run;
+
+/// Cuts of each kind; the disk keeps everything in one of eight, so that so many show a loss with certainty enough.
+const CUTS: u64 = 16;
+const FILE_BYTES: usize = 256 * 1024;
+
+/// How the new bytes are written over the old ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Through the page cache and on to the disk, which was not asked to flush: what a direct write without a flush is.
+    Unflushed,
+    /// `O_DSYNC`, what RWF_DSYNC is for one write.
+    Dsync,
+    /// `fsync` afterwards.
+    Fsync,
+}
+
+/// Writes over old bytes, cuts the power, and looks which are there.
+pub fn unflushed_is_lost_and_flushed_is_not(run: &Run, template: &Disk) {
+    for way in [Way::Unflushed, Way::Dsync, Way::Fsync] {
+        let (mut old, mut new, mut torn) = (0, 0, 0);
+        for cut in 0..CUTS {
+            let mut computer = Computer::new(template.copy(run.seed + cut), run.file_system);
+            computer.power_on();
+            let path = computer.root().join("file");
+            let mut file = File::create(&path).unwrap();
+            file.write_all(&vec![b'o'; FILE_BYTES]).unwrap();
+            file.sync_all().unwrap();
+            File::open(computer.root()).unwrap().sync_all().unwrap();
+            drop(file);
+            overwrite(&path, way);
+            computer.power_off();
+            computer.power_on();
+            let found = fs::read(&path).unwrap();
+            assert_eq!(found.len(), FILE_BYTES);
+            let news = found.iter().filter(|&&byte| byte == b'n').count();
+            let olds = found.iter().filter(|&&byte| byte == b'o').count();
+            assert_eq!(news + olds, FILE_BYTES, "bytes that nobody wrote");
+            old += u32::from(olds == FILE_BYTES);
+            new += u32::from(news == FILE_BYTES);
+            torn += u32::from(news > 0 && olds > 0);
+        }
+        println!("  {way:?}: {CUTS} cuts, old {old}, new {new}, torn {torn}");
+        match way {
+            Way::Unflushed => assert!(old + torn > 0 && torn > 0, "this disk loses nothing"),
+            Way::Dsync | Way::Fsync => assert_eq!(u64::from(new), CUTS, "flushed and lost"),
+        }
+    }
+}
+
+fn overwrite(path: &Path, way: Way) {
+    let flags = match way {
+        Way::Unflushed => libc::O_DIRECT,
+        Way::Dsync => libc::O_DSYNC,
+        Way::Fsync => 0,
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(flags)
+        .open(path);
+    let file = file.unwrap();
+    // Direct I/O wants memory that is aligned.
+    let memory = vec![b'n'; FILE_BYTES + 4096];
+    let from = memory.as_ptr().align_offset(4096);
+    file.write_all_at(&memory[from..from + FILE_BYTES], 0)
+        .unwrap();
+    if way == Way::Fsync {
+        file.sync_all().unwrap();
+    }
+}
+
+/// A new file of whose directory nobody flushed the entry is lost, one that was flushed with its directory is there.
+pub fn names_are_lost_like_bytes(run: &Run, template: &Disk) {
+    let mut lost = 0;
+    for cut in 0..CUTS {
+        let mut computer = Computer::new(template.copy(run.seed + cut), run.file_system);
+        computer.power_on();
+        let root = computer.root();
+        let mut safe = File::create(root.join("safe")).unwrap();
+        safe.write_all(b"safe").unwrap();
+        safe.sync_all().unwrap();
+        File::open(&root).unwrap().sync_all().unwrap();
+        fs::write(root.join("hope"), "hope").unwrap();
+        drop(safe);
+        computer.power_off();
+        computer.power_on();
+        assert_eq!(fs::read(root.join("safe")).unwrap(), b"safe");
+        lost += u64::from(!root.join("hope").exists());
+        computer.shut_down();
+        computer.check();
+    }
+    println!("  a name nobody flushed: lost in {lost} of {CUTS} cuts");
+    assert!(lost > 0, "this disk loses no names");
+}

@@ -1,11 +1,16 @@
 //! The ledger: produces to every partition, remembers each promise, and checks them all.
 //!
 //! Commands on stdin, answers on stdout: `connect` → `running` once enough is unanswered, then
-//! `down <records acknowledged> <requests unanswered>` when the broker is gone; `finish` → what is
+//! `down <records acknowledged> <requests unanswered> <refusals>` when the broker is gone; `finish` → what is
 //! unanswered is sent again and settled, everything is read back, `verified <records> <requests sent again>`.
-//! Each command begins by reading back what was promised so far.
+//! Each command begins by reading back what was promised so far; if it is not there the
+//! answer is `broken` and how, and the ledger ends.
+//!
+//! What is checked: offsets without a gap; each record once and in its producer's order; each acknowledged one,
+//! and each that was read before, at its offset; of a plain producer's unanswered requests (which nobody sends
+//! again) the first so many, each whole; no producer id given out twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::stdin;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +20,7 @@ use std::thread;
 use onrush_testkit::client::Client;
 use onrush_testkit::records;
 
-use crate::PARTITIONS;
+use crate::ledger_process::PARTITIONS;
 use crate::producer::{Writer, number_in};
 
 /// `running` is said when so many requests are unanswered.
@@ -37,25 +42,33 @@ pub fn serve(address: SocketAddr, topic: &str, seed: u64) {
         .map(|partition| Writer::new(&mut client, topic, partition, seed))
         .collect();
     drop(client);
+    let mut ids: BTreeSet<i64> = writers.iter().flat_map(Writer::ids).collect();
     for command in stdin().lines() {
-        let finish = match command.unwrap().as_str() {
+        let command = command.unwrap();
+        if let Err(broken) = verify(address, topic, &mut writers, &mut ids) {
+            println!("broken {broken}");
+            return;
+        }
+        let finish = match command.as_str() {
             "connect" => false,
             "finish" => true,
             other => panic!("no such command: {other}"),
         };
-        verify(address, topic, &writers);
         shared.finishing.store(finish, Ordering::SeqCst);
         writers = run_all(writers, address, &shared);
         let acknowledged: u64 = writers.iter().map(Writer::acknowledged).sum();
         let unanswered: usize = writers.iter().map(Writer::unanswered).sum();
         if finish {
             assert_eq!(unanswered, 0, "the broker went away");
-            verify(address, topic, &writers);
             let again: u64 = writers.iter().map(|writer| writer.sent_again).sum();
-            println!("verified {acknowledged} {again}");
+            match verify(address, topic, &mut writers, &mut ids) {
+                Ok(()) => println!("verified {acknowledged} {again}"),
+                Err(broken) => println!("broken {broken}"),
+            }
             return;
         }
-        println!("down {acknowledged} {unanswered}");
+        let refused: u64 = writers.iter().map(|writer| writer.refused).sum();
+        println!("down {acknowledged} {unanswered} {refused}");
     }
 }
 
@@ -83,39 +96,33 @@ fn run_all(writers: Vec<Writer>, address: SocketAddr, shared: &Arc<Shared>) -> V
     ended.collect()
 }
 
-/// Reads everything back: offsets without gap, each producer's records once and in order, each
-/// acknowledged one at the offset that was promised.
-fn verify(address: SocketAddr, topic: &str, writers: &[Writer]) {
+/// Reads everything back and says what is not as the head of this file has it.
+fn verify(
+    address: SocketAddr,
+    topic: &str,
+    writers: &mut [Writer],
+    ids: &mut BTreeSet<i64>,
+) -> Result<(), String> {
     let mut client = Client::connect(address).unwrap();
+    let (id, _) = client.init_producer_id();
+    if !ids.insert(id) {
+        return Err(format!("producer id {id} was given out before"));
+    }
     for writer in writers {
         let partition = writer.partition();
-        let mut next: BTreeMap<i64, u64> = BTreeMap::new();
-        let mut found: BTreeMap<i64, (i64, u64)> = BTreeMap::new();
-        let mut end = 0;
+        let mut found = BTreeMap::new();
         for bytes in client.fetch_all(topic, partition, 0) {
             for (offset, value) in records::values(&bytes) {
-                let (producer, number) = number_in(&value);
-                assert_eq!(
-                    offset, end,
-                    "partition {partition}: a gap or a repeated offset"
-                );
-                end += 1;
-                let expected = next.entry(producer).or_default();
-                assert_eq!(
-                    number, *expected,
-                    "partition {partition} offset {offset}: lost or twice"
-                );
-                *expected += 1;
-                found.insert(offset, (producer, number));
+                if offset != i64::try_from(found.len()).unwrap() {
+                    return Err(format!(
+                        "partition {partition} offset {offset}: behind a gap, or repeated"
+                    ));
+                }
+                found.insert(offset, number_in(&value));
             }
         }
-        for (offset, promise) in writer.promises() {
-            let there = found.get(offset);
-            assert_eq!(
-                there,
-                Some(promise),
-                "partition {partition} offset {offset}: not as promised"
-            );
-        }
+        let judged = writer.judge(found);
+        judged.map_err(|broken| format!("partition {partition} {broken}"))?;
     }
+    Ok(())
 }

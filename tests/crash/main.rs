@@ -9,24 +9,19 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 mod ledger;
+mod ledger_process;
 mod producer;
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use onrush_testkit::broker::{Broker, Setup};
 use onrush_testkit::client::Client;
 use onrush_testkit::random::Random;
 
+use ledger_process::{Down, Ledger, PARTITIONS, TOPIC, UNANSWERED_MIN};
+
 const ROUNDS: u64 = 10;
-/// Unanswered requests at the moment of a kill, at least.
-const UNANSWERED_MIN: u64 = 100;
-const TOPIC: &str = "ledger";
-pub const PARTITIONS: i32 = 4;
 
 /// When the broker is killed.
 #[derive(Clone, Copy, Debug)]
@@ -36,56 +31,8 @@ enum Kill {
     InRecovery,
 }
 
-/// The ledger's process: a command in, an answer out.
-struct Ledger {
-    child: Child,
-    commands: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-}
-
-impl Ledger {
-    fn start(broker: &Broker, topic: &str, seed: u64) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["ledger", &broker.address().to_string(), topic])
-            .arg(seed.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            commands: child.stdin.take().unwrap(),
-            answers,
-            child,
-        }
-    }
-
-    fn tell(&mut self, command: &str) {
-        writeln!(self.commands, "{command}").unwrap();
-    }
-
-    /// The numbers of its next answer, which must begin with `word`.
-    fn expect(&mut self, word: &str) -> Vec<u64> {
-        let line = self.answers.next().expect("the ledger lives").unwrap();
-        let mut parts = line.split(' ');
-        assert_eq!(parts.next(), Some(word), "the ledger says: {line}");
-        parts.map(|part| part.parse().unwrap()).collect()
-    }
-}
-
-impl Drop for Ledger {
-    fn drop(&mut self) {
-        if self.child.kill().is_ok() {
-            self.child.wait().unwrap();
-        }
-    }
-}
-
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if arguments.get(1).is_some_and(|word| word == "ledger") {
-        let address = arguments[2].parse().unwrap();
-        ledger::serve(address, &arguments[3], arguments[4].parse().unwrap());
+    if ledger_process::serve_if_asked() {
         return;
     }
     let seed = Random::seed_of_run();
@@ -102,8 +49,7 @@ fn without_kills(seed: u64) {
     let topic = format!("{TOPIC}-{}", Random::new(seed).next_u64());
     let mut client = Client::connect(broker.address()).unwrap();
     client.create_topic(&topic, PARTITIONS, &[]);
-    let mut ledger = Ledger::start(&broker, &topic, seed);
-    finish(&mut ledger);
+    Ledger::start(broker.address(), &topic, seed).finish();
 }
 
 fn with_kills(seed: u64) {
@@ -113,7 +59,7 @@ fn with_kills(seed: u64) {
     let mut broker = Setup::new(env!("CARGO_BIN_EXE_onrush")).start();
     let mut client = Client::connect(broker.address()).unwrap();
     client.create_topic(TOPIC, PARTITIONS, &[("segment.bytes", "1048576")]);
-    let mut ledger = Ledger::start(&broker, TOPIC, seed);
+    let mut ledger = Ledger::start(broker.address(), TOPIC, seed);
     let mut table =
         String::from("round  kill        after ms  unanswered  acknowledged  ready ms\n");
     for round in 1..=rounds {
@@ -123,13 +69,16 @@ fn with_kills(seed: u64) {
             _ => Kill::InRecovery,
         };
         let began = Instant::now();
-        ledger.tell("connect");
-        ledger.expect("running");
+        ledger.connect();
         wait_for_the_moment(kill, &broker, &mut random);
         let after = began.elapsed().as_millis();
         broker.kill();
-        let numbers = ledger.expect("down");
-        let (acknowledged, unanswered) = (numbers[0], numbers[1]);
+        let Down {
+            acknowledged,
+            unanswered,
+            refused,
+        } = ledger.down();
+        assert_eq!(refused, 0, "this disk does not fail");
         assert!(unanswered >= UNANSWERED_MIN, "only {unanswered} unanswered");
         if matches!(kill, Kill::InRecovery) {
             for _ in 0..random.range(1, 4) {
@@ -148,40 +97,21 @@ fn with_kills(seed: u64) {
         )
         .unwrap();
     }
-    let (records, retries) = finish(&mut ledger);
+    let (records, retries) = ledger.finish();
     println!("{table}{records} records acknowledged, each there once and in order");
     println!("{retries} requests sent again after a kill");
     let (status, _) = broker.stop();
     assert_eq!(status.code(), Some(0), "{}", broker.output());
 }
 
-fn finish(ledger: &mut Ledger) -> (u64, u64) {
-    ledger.tell("finish");
-    let numbers = ledger.expect("verified");
-    println!("ledger: {} records verified", numbers[0]);
-    (numbers[0], numbers[1])
-}
-
 fn wait_for_the_moment(kill: Kill, broker: &Broker, random: &mut Random) {
     std::thread::sleep(Duration::from_millis(random.range(1, 800)));
     if let Kill::AtARoll = kill {
-        let before = segments(&broker.data());
+        let before = ledger_process::segments(&broker.data());
         let began = Instant::now();
-        while segments(&broker.data()) == before {
+        while ledger_process::segments(&broker.data()) == before {
             assert!(began.elapsed() < Duration::from_secs(30), "no roll");
         }
         std::thread::sleep(Duration::from_micros(random.range(0, 3000)));
     }
-}
-
-/// How many segment files the topic has.
-fn segments(data: &Path) -> usize {
-    let partitions = (0..PARTITIONS).map(|index| data.join(format!("{TOPIC}-{index}")));
-    let files = partitions.flat_map(|folder| fs::read_dir(folder).unwrap());
-    files
-        .filter(|entry| {
-            let name = entry.as_ref().unwrap().file_name();
-            Path::new(&name).extension().is_some_and(|ext| ext == "log")
-        })
-        .count()
 }

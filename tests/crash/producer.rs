@@ -1,7 +1,10 @@
-//! One partition's writer: eight idempotent producers on one connection, each with as many requests
-//! unanswered as Kafka's window of five allows, sent again under the same sequence after a crash.
+//! One partition's writer: producers on one connection, and what they were promised.
+//!
+//! Eight are idempotent, each with as many requests unanswered as Kafka's window of five allows, sent again under
+//! the same sequence after a crash. Two are plain: what they had unanswered is never sent again, so it is there
+//! once or not at all.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
@@ -12,11 +15,18 @@ use onrush_testkit::records;
 
 use crate::ledger::Shared;
 
-const PRODUCERS: usize = 8;
-/// Batches of one producer that a broker remembers.
+const IDEMPOTENT: usize = 8;
+const PLAIN: usize = 2;
+const PRODUCERS: usize = IDEMPOTENT + PLAIN;
+/// Batches of one idempotent producer that a broker remembers.
 const WINDOW: usize = 5;
+/// Unanswered requests of a plain producer.
+const PLAIN_WINDOW: usize = 8;
 /// New requests that each producer still sends when finishing, so that its state is used once more.
 const LAST_REQUESTS: usize = 20;
+
+/// KAFKA_STORAGE_ERROR.
+const STORAGE_ERROR: i16 = 56;
 
 /// A request that may or may not be stored.
 #[derive(Clone, Debug)]
@@ -27,10 +37,58 @@ struct Request {
 
 #[derive(Debug)]
 struct Producer {
+    /// Below 0: a plain one, and only we know it by this.
     id: i64,
     epoch: i16,
     next: u64,
     unanswered: VecDeque<Request>,
+    /// Of a plain one: what each life of a connection left unanswered, in the order sent.
+    undecided: Vec<Vec<Request>>,
+}
+
+impl Producer {
+    fn new(id: i64, epoch: i16) -> Self {
+        Self {
+            id,
+            epoch,
+            next: 0,
+            unanswered: VecDeque::new(),
+            undecided: Vec::new(),
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.id < 0
+    }
+
+    fn window(&self) -> usize {
+        if self.is_plain() {
+            PLAIN_WINDOW
+        } else {
+            WINDOW
+        }
+    }
+
+    /// A broker keeps the order of a connection and a crash leaves a log's beginning: of the unanswered requests the
+    /// first so many are there.
+    fn judge_undecided(&self, found: &BTreeSet<u64>) -> Result<(), String> {
+        for life in &self.undecided {
+            let mut absent = None;
+            for request in life {
+                let numbers = (request.first..).take(request.values.len());
+                let there = numbers.filter(|number| found.contains(number)).count();
+                let what = format!("producer {}: unanswered request {}", self.id, request.first);
+                if there == 0 {
+                    absent.get_or_insert(request.first);
+                } else if there < request.values.len() {
+                    return Err(format!("{what} is there in part"));
+                } else if let Some(absent) = absent {
+                    return Err(format!("{what} is there and {absent} before it is not"));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -41,8 +99,12 @@ pub struct Writer {
     random: Random,
     /// By offset: producer and number of the record.
     promises: BTreeMap<i64, (i64, u64)>,
+    /// The same, of all that was ever read: it stays, acknowledged or not.
+    read: BTreeMap<i64, (i64, u64)>,
     /// Requests sent again after a crash.
     pub sent_again: u64,
+    /// Lives that ended with a refusal.
+    pub refused: u64,
 }
 
 /// The producer and the number that a record's value carries.
@@ -55,31 +117,32 @@ pub fn number_in(value: &[u8]) -> (i64, u64) {
 
 impl Writer {
     pub fn new(client: &mut Client, topic: &str, partition: i32, seed: u64) -> Self {
-        let producers = (0..PRODUCERS).map(|_| {
+        let mut producers = Vec::new();
+        for _ in 0..IDEMPOTENT {
             let (id, epoch) = client.init_producer_id();
-            Producer {
-                id,
-                epoch,
-                next: 0,
-                unanswered: VecDeque::new(),
-            }
-        });
+            producers.push(Producer::new(id, epoch));
+        }
+        producers.extend((1..).map(|n| Producer::new(-n, -1)).take(PLAIN));
         Self {
             topic: topic.to_owned(),
             partition,
-            producers: producers.collect(),
+            producers,
             random: Random::new(seed ^ u64::from(partition.unsigned_abs())),
             promises: BTreeMap::new(),
+            read: BTreeMap::new(),
             sent_again: 0,
+            refused: 0,
         }
+    }
+
+    /// Ids of its idempotent producers.
+    pub fn ids(&self) -> impl Iterator<Item = i64> {
+        let ids = self.producers.iter().map(|producer| producer.id);
+        ids.filter(|id| *id >= 0)
     }
 
     pub fn partition(&self) -> i32 {
         self.partition
-    }
-
-    pub fn promises(&self) -> &BTreeMap<i64, (i64, u64)> {
-        &self.promises
     }
 
     pub fn acknowledged(&self) -> u64 {
@@ -95,6 +158,9 @@ impl Writer {
 
     /// One life of a connection: until the broker is gone or, when finishing, all is answered.
     pub fn run(&mut self, address: SocketAddr, shared: &Shared) {
+        // The ledger judges before every life, which settles what plain producers had left.
+        let plain = self.producers.iter().filter(|p| p.is_plain());
+        assert!(plain.map(|p| p.unanswered.len()).sum::<usize>() == 0);
         let Ok(mut client) = Client::connect(address) else {
             return;
         };
@@ -115,7 +181,9 @@ impl Writer {
         }
         loop {
             for (index, left) in new_left.iter_mut().enumerate() {
-                while *left > 0 && self.producers[index].unanswered.len() < WINDOW {
+                while *left > 0
+                    && self.producers[index].unanswered.len() < self.producers[index].window()
+                {
                     *left -= 1;
                     let request = self.new_request(index);
                     self.producers[index].unanswered.push_back(request.clone());
@@ -133,10 +201,53 @@ impl Writer {
                 return;
             };
             let answer = &response.responses[0].partition_responses[0];
+            if answer.error_code == STORAGE_ERROR {
+                // No promise; a broker that lost its disk says so and ends.
+                self.refused += 1;
+                return;
+            }
             assert_eq!(answer.error_code, 0, "{answer:?}");
             self.on_answer(index, answer.base_offset);
             shared.unanswered.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+
+    /// Holds what is in the log, by offset, against what was promised, read and sent.
+    pub fn judge(&mut self, found: BTreeMap<i64, (i64, u64)>) -> Result<(), String> {
+        for kept in [&self.promises, &self.read] {
+            for (offset, (producer, number)) in kept {
+                if found.get(offset) != Some(&(*producer, *number)) {
+                    return Err(format!(
+                        "offset {offset}: record {number} of producer {producer} is lost"
+                    ));
+                }
+            }
+        }
+        let mut numbers: BTreeMap<i64, BTreeSet<u64>> = BTreeMap::new();
+        for (offset, (producer, number)) in &found {
+            let before = numbers.entry(*producer).or_default();
+            let last = before.last().copied();
+            let follows = match last {
+                // A plain producer's gaps are judged below.
+                Some(last) if *producer < 0 => *number > last,
+                None if *producer < 0 => true,
+                last => *number == last.map_or(0, |last| last + 1),
+            };
+            if !follows {
+                return Err(format!(
+                    "offset {offset}: record {number} of producer {producer} behind {last:?}"
+                ));
+            }
+            before.insert(*number);
+        }
+        for producer in self.producers.iter_mut().filter(|p| p.is_plain()) {
+            let left = std::mem::take(&mut producer.unanswered);
+            producer.undecided.push(left.into());
+            let found = numbers.entry(producer.id).or_default();
+            producer.judge_undecided(found)?;
+        }
+        self.read = found;
+        Ok(())
     }
 
     fn new_request(&mut self, index: usize) -> Request {
@@ -156,14 +267,16 @@ impl Writer {
 
     fn send(&self, client: &mut Client, index: usize, request: &Request) -> std::io::Result<i32> {
         let producer = &self.producers[index];
-        let batch = records::batch(
+        let identity = if producer.is_plain() {
+            records::NO_PRODUCER
+        } else {
             records::Producer {
                 id: producer.id,
                 epoch: producer.epoch,
                 sequence: i32::try_from(request.first).unwrap(),
-            },
-            &request.values,
-        );
+            }
+        };
+        let batch = records::batch(identity, &request.values);
         let produce = client::produce_request(&self.topic, self.partition, -1, batch);
         client.send(&produce, PRODUCE_VERSION)
     }

@@ -24,6 +24,8 @@ pub struct Setup {
     binary: PathBuf,
     overrides: Vec<String>,
     arguments: Vec<String>,
+    data: Option<PathBuf>,
+    starts_with: Vec<String>,
     port: u16,
 }
 
@@ -65,6 +67,8 @@ impl Setup {
                 .chain(overrides.split_whitespace().map(str::to_owned))
                 .collect(),
             arguments: Vec::new(),
+            data: None,
+            starts_with: Vec::new(),
             port: free_port(),
         }
     }
@@ -90,6 +94,22 @@ impl Setup {
         self
     }
 
+    /// Its log directory, instead of one beside its outputs.
+    #[must_use]
+    pub fn data(mut self, data: PathBuf) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// Config keys (`key=value`) of the starts from now on, over all others; those given here before are forgotten.
+    pub fn start_with(&mut self, keys_and_values: &[&str]) {
+        self.starts_with = keys_and_values.iter().map(|&o| o.to_owned()).collect();
+    }
+
+    fn data_in(&self, dir: &Path) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| dir.join("data"))
+    }
+
     fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("start").args(&self.arguments);
@@ -99,22 +119,28 @@ impl Setup {
         if !self.overrides.iter().any(|o| o.starts_with("listeners=")) {
             set(format!("listeners=PLAINTEXT://127.0.0.1:{}", self.port));
         }
-        set(format!("log.dirs={}", dir.join("data").display()));
-        self.overrides.iter().cloned().for_each(set);
+        set(format!("log.dirs={}", self.data_in(dir).display()));
+        let overrides = self.overrides.iter().chain(&self.starts_with);
+        overrides.cloned().for_each(set);
         command.stdin(Stdio::null());
         command
+    }
+
+    /// One that is not started yet: `spawn` or `start_again` follow.
+    #[must_use]
+    pub fn unstarted(self) -> Broker {
+        Broker {
+            address: SocketAddr::from(([127, 0, 0, 1], self.port)),
+            setup: self,
+            child: None,
+            dir: Some(TempDir::new().unwrap()),
+        }
     }
 
     /// Starts it in a new directory.
     #[must_use]
     pub fn start(self) -> Broker {
-        let dir = TempDir::new().unwrap();
-        let mut broker = Broker {
-            address: SocketAddr::from(([127, 0, 0, 1], self.port)),
-            setup: self,
-            child: None,
-            dir: Some(dir),
-        };
+        let mut broker = self.unstarted();
         broker.spawn();
         broker.wait_until_ready();
         broker
@@ -203,14 +229,20 @@ impl Broker {
             if !self.is_alive() {
                 return false;
             }
-            let answer = Client::connect(self.address)
-                .and_then(|mut client| client.try_call(&ApiVersionsRequest::default(), 0));
-            if answer.is_ok() {
+            if self.answers() {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         panic!("not ready in {PATIENCE:?}:\n{}", self.output());
+    }
+
+    /// True if it answers ApiVersions now.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        let answer = Client::connect(self.address)
+            .and_then(|mut client| client.try_call(&ApiVersionsRequest::default(), 0));
+        answer.is_ok()
     }
 
     /// Where it listens.
@@ -242,7 +274,7 @@ impl Broker {
     /// Its log directory.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.dir().join("data")
+        self.setup.data_in(self.dir())
     }
 
     /// How it is started; changes hold from the next `spawn`.
@@ -270,6 +302,16 @@ impl Broker {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Waits for an end that comes by itself, within patience.
+    #[must_use]
+    pub fn wait_for_end(&mut self) -> Option<ExitStatus> {
+        let status = wait(self.child.as_mut().unwrap());
+        if status.is_some() {
+            self.child = None;
+        }
+        status
     }
 
     /// SIGTERM; its status and how long it took.

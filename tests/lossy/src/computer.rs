@@ -16,7 +16,6 @@ use tempfile::TempDir;
 
 use crate::disk::Disk;
 use crate::room;
-use crate::sectors::Loss;
 use crate::serve;
 
 /// How long the kernel may take to let go of a device or mount.
@@ -133,10 +132,9 @@ impl Computer {
     }
 
     /// Cuts the power (if the disk has not lost it already).
-    pub fn power_off(&mut self) -> Loss {
-        let loss = self.disk.cut();
+    pub fn power_off(&mut self) {
+        self.disk.cut();
         self.unmount();
-        loss
     }
 
     /// Unmounts in good order: everything is flushed.

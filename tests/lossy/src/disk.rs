@@ -102,7 +102,7 @@ impl Disk {
         self.shared
             .0
             .lock()
-            .unwrap_or_else(|held| held.into_inner())
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Size.
@@ -134,12 +134,17 @@ impl Disk {
         self.state().faults = faults;
     }
 
-    /// Cuts the power, if it is on, and says what survived of what was unflushed.
-    pub fn cut(&self) -> Loss {
+    /// Cuts the power, if it is on.
+    pub fn cut(&self) {
         let mut state = self.state();
-        let loss = state.cut();
+        state.cut();
         self.shared.1.notify_all();
-        loss
+    }
+
+    /// What the cut did, while the power is off.
+    #[must_use]
+    pub fn last_loss(&self) -> Option<Loss> {
+        self.state().loss
     }
 
     /// Cuts the power when so many more writes and flushes were begun: 0 with the next one.
@@ -243,14 +248,14 @@ impl Disk {
 }
 
 impl State {
-    fn cut(&mut self) -> Loss {
-        if let Some(loss) = self.loss {
-            return loss;
+    fn cut(&mut self) {
+        if self.loss.is_some() {
+            return;
         }
         let loss = self.sectors.cut(self.seed, self.cuts);
         self.cuts += 1;
         self.cut_in = None;
-        *self.loss.insert(loss)
+        self.loss = Some(loss);
     }
 }
 

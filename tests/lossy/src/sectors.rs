@@ -210,13 +210,12 @@ impl Sectors {
         for (sector, versions) in std::mem::take(&mut self.unflushed) {
             let mut chance = Random::new(mixed(seed, cut, sector));
             let kept = match pattern {
-                Pattern::Nothing => 0,
                 Pattern::Everything => versions.len(),
                 Pattern::InOrder => versions.iter().filter(|v| v.request <= last_kept).count(),
                 Pattern::Each(of_256) if chance.range(0, 256) < u64::from(of_256) => {
                     usize::try_from(chance.range(1, versions.len() as u64 + 1)).unwrap()
                 }
-                Pattern::Each(_) => 0,
+                Pattern::Nothing | Pattern::Each(_) => 0,
             };
             match kept {
                 0 => loss.dropped += 1,

@@ -67,7 +67,8 @@ fn prepare_wanted(dir: &Path, wanted: &Wanted<'_>) -> Result<Directory, BootErro
         path: dir.to_owned(),
         error,
     };
-    fs::create_dir_all(dir).map_err(|error| match error.kind() {
+    let made = std::path::absolute(dir).and_then(|dir| make_dirs(&dir));
+    made.map_err(|error| match error.kind() {
         // "File exists" says little to somebody who named a file.
         io::ErrorKind::AlreadyExists => failed(io::ErrorKind::NotADirectory.into()),
         _ => failed(error),
@@ -99,6 +100,20 @@ fn prepare_wanted(dir: &Path, wanted: &Wanted<'_>) -> Result<Directory, BootErro
         is_new,
         lock,
     })
+}
+
+/// Makes a directory and those above it that are absent, each flushed into its parent: a power cut right after the first start
+/// must not take the name of a directory that holds what was acknowledged.
+fn make_dirs(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = dir.parent() else {
+        return fs::create_dir(dir);
+    };
+    make_dirs(parent)?;
+    fs::create_dir(dir)?;
+    File::open(parent)?.sync_all()
 }
 
 fn check_owner(path: &Path, text: &str, wanted: &Wanted<'_>) -> Result<MetaProperties, BootError> {
@@ -273,6 +288,17 @@ mod tests {
         let second = prepare_wanted(&inside, &wanted(Some(&cluster), 1)).expect("known");
         assert!(!second.is_new);
         assert_eq!((second.cluster_id, second.directory_id), (cluster, id));
+    }
+
+    #[test]
+    fn a_path_through_a_file_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("file");
+        fs::write(&file, "mine").expect("written");
+        for path in [file.clone(), file.join("a/b")] {
+            refused(&path, &wanted(None, 1));
+        }
+        assert_eq!(fs::read(&file).expect("there"), b"mine");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use onrush_lossy::disk::Faults;
 use onrush_lossy::sectors::Loss;
 use onrush_testkit::process;
 use onrush_testkit::random::Random;
@@ -44,7 +45,8 @@ struct Table {
 }
 
 impl Table {
-    fn add(&mut self, moment: Moment, loss: &Loss, down: Down, ready: Duration) {
+    /// `ready` is how long the start after it took, if there was a whole one.
+    fn add(&mut self, moment: Moment, loss: &Loss, down: Down, ready: Option<Duration>) {
         self.cuts += 1;
         let Loss {
             unflushed,
@@ -54,7 +56,7 @@ impl Table {
             ..
         } = loss;
         let (moment, pattern) = (format!("{moment:?}"), format!("{:?}", loss.pattern));
-        let ready = ready.as_millis();
+        let ready = ready.map_or("-".to_owned(), |took| took.as_millis().to_string());
         let (cut, unanswered, acknowledged) = (self.cuts, down.unanswered, down.acknowledged);
         writeln!(
             self.text,
@@ -99,11 +101,12 @@ fn one_disk<'a>(
     let (mut site, mut ledger) = run.site_with_ledger(number, &["onrush.durability=flushed"]);
     let last = run.cuts.min(table.cuts + CUTS_PER_DISK);
     while table.cuts < last {
+        slow_down(&site, &mut random);
         let moment = *moments.next().unwrap();
         ledger.connect();
         let began = reach(moment, &mut site, &mut ledger, &mut random);
         site.power_off(&mut random);
-        let loss = site.disk().last_loss().unwrap();
+        let mut losses = vec![site.disk().last_loss().unwrap()];
         let down = ledger.down();
         let unanswered = down.unanswered;
         assert!(unanswered >= UNANSWERED_MIN, "only {unanswered} unanswered");
@@ -111,16 +114,27 @@ fn one_disk<'a>(
             for _ in 0..random.range(1, 4) {
                 site.computer.power_on();
                 site.start_until(random.range(0, began), &mut random);
-                let loss = site.disk().last_loss().unwrap();
-                table.add(moment, &loss, down, Duration::ZERO);
+                losses.push(site.disk().last_loss().unwrap());
             }
         }
         let ready = site.power_on();
-        table.add(moment, &loss, down, ready);
+        for (left, loss) in (0..losses.len()).rev().zip(&losses) {
+            table.add(moment, loss, down, (left == 0).then_some(ready));
+        }
     }
     let (records, _) = ledger.finish();
     table.records += records;
     site.end();
+}
+
+/// A flush takes no time, or as long as on a drive for servers, or for desktops: the longer, the more is unflushed.
+fn slow_down(site: &Site, random: &mut Random) {
+    let delays_us = [0, 200, 2000];
+    let delay = delays_us[usize::try_from(random.range(0, 3)).unwrap()];
+    site.disk().set_faults(Faults {
+        flush_delay: Duration::from_micros(delay),
+        ..Faults::default()
+    });
 }
 
 /// Waits until the power is cut at such a moment. Returns how many requests to the disk a start may take.

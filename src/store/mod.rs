@@ -16,6 +16,7 @@ mod loan;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
@@ -67,6 +68,8 @@ struct LogFile {
     fds: Option<Fds>,
     /// Up to where blocks are allocated: what is allocated already need not be walked again.
     reserved: u64,
+    /// End of the last sector that a write was asked for.
+    begun: u64,
 }
 
 struct Fds {
@@ -88,6 +91,7 @@ impl LogFile {
             self.released.set(to);
         }
         self.tail = Tail::default();
+        self.begun = 0;
         self.set_growing(false);
     }
 
@@ -104,18 +108,23 @@ impl LogFile {
 enum Pending {
     /// Whatever it brings, `Done` or an error.
     Simple(Token, Retry),
-    Write {
-        token: Token,
-        file: Rc<SharedFd>,
-        position: u64,
-        durable: bool,
-    },
+    Write(Write),
     Read {
         token: Token,
         file: Rc<SharedFd>,
         position: u64,
         left: usize,
     },
+}
+
+/// A write on the ring: all of what a token asked for, or a piece.
+struct Write {
+    token: Token,
+    file: Rc<SharedFd>,
+    position: u64,
+    durable: bool,
+    /// Shared by the pieces of one token, the last of which to come back answers it: the first error, if any.
+    error: Rc<Cell<Option<io::Error>>>,
 }
 
 /// How to start a simple operation again after EINTR.
@@ -255,12 +264,7 @@ impl Store {
                     answer(token, result.map(|_| DiskOk::Done), cx);
                 }
             },
-            Pending::Write {
-                token,
-                file,
-                position,
-                durable,
-            } => self.on_written(token, (file, position, durable), done.result, done.lent, cx),
+            Pending::Write(write) => self.on_written(write, done.result, done.lent, cx),
             Pending::Read {
                 token,
                 file,
@@ -340,6 +344,9 @@ impl Store {
             .expect("memory for the bounded tails is there");
     }
 
+    /// Without a flush, the open sector that was written before and the new ones behind it are two writes: a range that lies partly in
+    /// blocks never written sends ext4 and xfs to a worker thread and takes the file's exclusive lock there, while either piece
+    /// alone is submitted at once. A durable write stays whole, since each piece would flush the disk.
     fn write_tail<T: From<StoreOp> + Clone>(
         &mut self,
         token: Token,
@@ -348,66 +355,84 @@ impl Store {
         durable: bool,
         cx: &mut Cx<'_, T>,
     ) {
-        let parts = self
-            .file(file)
-            .tail
-            .sectors(cx.pool, range.start, range.end);
         let fd = Rc::clone(&self.fds(file).direct);
-        match parts {
-            Ok(parts) => {
-                let vectors = Box::new(Vectors::new(parts));
-                self.write(token, (fd, range.start, durable), vectors, cx);
-            }
-            Err(error) => answer(token, Err(error), cx),
+        let entry = self.file(file);
+        let begun = entry.begun;
+        entry.begun = range.end.next_multiple_of(SECTOR_BYTES);
+        let first = Write {
+            token,
+            file: fd,
+            position: range.start,
+            durable,
+            error: Rc::default(),
+        };
+        if !durable && range.start < begun && begun < range.end {
+            let second = Write {
+                position: begun,
+                file: Rc::clone(&first.file),
+                error: Rc::clone(&first.error),
+                ..first
+            };
+            self.write_from_tail(file, first, begun, cx);
+            self.write_from_tail(file, second, range.end, cx);
+        } else {
+            self.write_from_tail(file, first, range.end, cx);
+        }
+    }
+
+    /// Starts a write that reaches to `to`.
+    fn write_from_tail<T: From<StoreOp> + Clone>(
+        &mut self,
+        file: FileId,
+        write: Write,
+        to: u64,
+        cx: &mut Cx<'_, T>,
+    ) {
+        match self.file(file).tail.sectors(cx.pool, write.position, to) {
+            Ok(parts) => self.write(write, Box::new(Vectors::new(parts)), cx),
+            Err(error) => write.end(Some(error), cx),
         }
     }
 
     fn write<T: From<StoreOp> + Clone>(
         &mut self,
-        token: Token,
-        (file, position, durable): (Rc<SharedFd>, u64, bool),
+        write: Write,
         vectors: Box<Vectors>,
         cx: &mut Cx<'_, T>,
     ) {
-        let op = self.add(Pending::Write {
-            token,
-            file: Rc::clone(&file),
-            position,
-            durable,
-        });
+        let (file, position, durable) = (Rc::clone(&write.file), write.position, write.durable);
+        let op = self.add(Pending::Write(write));
         cx.ring.write(file, position, vectors, durable, op.into());
     }
 
     fn on_written<T: From<StoreOp> + Clone>(
         &mut self,
-        token: Token,
-        (file, position, durable): (Rc<SharedFd>, u64, bool),
+        mut write: Write,
         result: io::Result<u32>,
         lent: Lent,
         cx: &mut Cx<'_, T>,
     ) {
         let Some(mut vectors) = lent.into_vectors() else {
             let error = io::Error::other("a write came back without its memory");
-            return answer(token, Err(error), cx);
+            return write.end(Some(error), cx);
         };
         let written = match result {
             Ok(bytes) => u64::from(bytes),
-            Err(error) if is_transient(&error) => {
-                return self.write(token, (file, position, durable), vectors, cx);
-            }
-            Err(error) => return answer(token, Err(error), cx),
+            Err(error) if is_transient(&error) => return self.write(write, vectors, cx),
+            Err(error) => return write.end(Some(error), cx),
         };
         if written == vectors.bytes() {
-            return answer(token, Ok(DiskOk::Done), cx);
+            return write.end(None, cx);
         }
         // The rest begins at a sector, as a direct write must; the sector that was cut is written again as a whole.
         let whole = written - written % SECTOR_BYTES;
         if whole == 0 {
             let error = io::Error::new(io::ErrorKind::WriteZero, "the disk takes no whole sector");
-            return answer(token, Err(error), cx);
+            return write.end(Some(error), cx);
         }
         vectors.consume(usize::try_from(whole).expect("writes fit memory"));
-        self.write(token, (file, position + whole, durable), vectors, cx);
+        write.position += whole;
+        self.write(write, vectors, cx);
     }
 
     fn reserve<T: From<StoreOp> + Clone>(
@@ -539,6 +564,18 @@ impl Store {
         });
         self.pending[index] = Some(pending);
         StoreOp(index)
+    }
+}
+
+impl Write {
+    /// This piece came back. The token is answered with the last one.
+    fn end<T>(self, error: Option<io::Error>, cx: &mut Cx<'_, T>) {
+        let error = self.error.take().or(error);
+        if Rc::strong_count(&self.error) > 1 {
+            self.error.set(error);
+        } else {
+            answer(self.token, error.map_or(Ok(DiskOk::Done), Err), cx);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The machine of core 0: it keeps the metadata log, decides as the controller and registers this node as a broker.
 //!
 //! A quorum of one: what its own flush has made safe is committed. Life: `Start` → load (newest snapshot, then the log) → lead (a new
-//! epoch is made durable before its first record) → publish the whole image → serve → `Stop`.
+//! epoch is made durable before its first record) → put the log directory in order → publish the whole image → serve → `Stop`.
 //!
 //! Invariants:
 //! 1. The image changes only by replay of records that are on stable storage; shards never see anything else.
@@ -16,8 +16,11 @@
 
 mod activate;
 mod admission;
+mod directory;
 mod journal;
 mod load;
+mod serve;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -27,17 +30,15 @@ use std::sync::Arc;
 use crate::effect::{DiskOut, DiskResult, Effect, Note};
 use crate::input::{CoreMsg, Effects, Input};
 use crate::metadata::batch::Entry;
-use crate::metadata::controller::{self, Controller, IdSource, Registration};
-use crate::metadata::record::{Record, RegistrationChange};
+use crate::metadata::controller::{IdSource, Registration};
 use crate::metadata::{BrokerEndpoint, CtlReply, CtlRequest, Replay, ReplayError};
-use crate::types::limits::CTL_REQUESTS_MAX;
 use crate::types::{
-    BrokerConfigView, CoreId, DirectoryId, ErrorCode, Millis, NodeId, Now, Offset, OwnerId, Token,
-    TopicId,
+    BrokerConfigView, CoreId, DirectoryId, Millis, NodeId, Now, Offset, OwnerId, Token, TopicId,
 };
 pub use admission::ConnectionLimits;
 
 use admission::Admissions;
+use directory::Directory;
 use journal::{Journal, JournalEvent};
 use load::{Load, Loaded};
 
@@ -45,6 +46,8 @@ use load::{Load, Loaded};
 const FILES: OwnerId = OwnerId(0);
 /// Who asked for a disk operation: the metadata log.
 const LOG: OwnerId = OwnerId(1);
+/// Who asked for a disk operation: the files of the log directory.
+const DIRECTORY: OwnerId = OwnerId(2);
 /// How long to wait before space for the log is looked for again.
 const SPACE_RETRY: Millis = Millis(1000);
 
@@ -84,10 +87,16 @@ enum Phase {
     Electing(Loaded),
     /// The first records of the epoch are on their way to stable storage.
     Activating,
+    /// Nothing is published before the log directory is in order; true once it was held against the image.
+    Settling(bool),
     /// Decisions are taken.
     Serving,
-    /// Shards are stopping, these have not answered yet.
+    /// Shards finish what is under way, these have not answered yet.
+    Draining(BTreeSet<CoreId>),
+    /// Shards close their partitions, these have not answered yet.
     Stopping(BTreeSet<CoreId>),
+    /// The last checkpoints and the marker are being written.
+    Marking,
     /// The log is being closed.
     Closing,
     /// Nothing happens any more.
@@ -129,9 +138,11 @@ pub struct Ctl {
     /// Committed, not applied everywhere.
     answers: VecDeque<Answer>,
     applied: BTreeMap<CoreId, Offset>,
-    /// Leader epochs are to be raised: the directory was not stopped cleanly.
-    bump_wanted: bool,
-    bump_done: bool,
+    directory: Directory,
+    /// The last publication that took names away.
+    removal: Offset,
+    /// Every shard so far has closed its partitions well.
+    well: bool,
     stop_wanted: bool,
 }
 
@@ -151,8 +162,9 @@ impl Ctl {
             committing: None,
             answers: VecDeque::new(),
             applied: BTreeMap::new(),
-            bump_wanted: false,
-            bump_done: false,
+            directory: Directory::new(DiskOut::new(DIRECTORY, 1)),
+            removal: Offset::NONE,
+            well: true,
             stop_wanted: false,
             config,
         }
@@ -173,7 +185,8 @@ impl Ctl {
             out.push(Effect::Note(Note::Error(text)));
             out.push(wake_for_space(now));
         }
-        for disk in [&mut self.files, self.journal.disk()] {
+        let files = &mut self.files;
+        for disk in [files, self.directory.disk(), self.journal.disk()] {
             out.extend(disk.drain().map(|(token, op)| Effect::Disk { op, token }));
         }
     }
@@ -183,10 +196,14 @@ impl Ctl {
             Input::Start => {
                 assert!(matches!(self.phase, Phase::New), "a machine starts once");
                 self.phase = Phase::Loading(Load::start(&mut self.files));
+                self.directory.start();
                 Ok(())
             }
             Input::Disk { token, result } if token.owner == FILES => {
                 self.on_file(now, token, result)
+            }
+            Input::Disk { token, result } if token.owner == DIRECTORY => {
+                self.on_directory(now, token, result, out)
             }
             Input::Disk { token, result } => self.on_log(now, token, result, out),
             Input::Mesh { from, msg } => self.on_message(now, from, msg, out),
@@ -194,6 +211,7 @@ impl Ctl {
                 if self.journal.on_tick(now) {
                     out.push(wake_for_space(now));
                 }
+                self.write_directory(now, out);
                 Ok(())
             }
             Input::Stop => {
@@ -299,207 +317,26 @@ impl Ctl {
         }
         match &self.phase {
             Phase::Activating => {
-                self.phase = Phase::Serving;
-                if !self.stop_wanted {
-                    self.publish(out);
-                }
+                self.phase = Phase::Settling(false);
+                return self.settle(now, out);
             }
-            Phase::Serving | Phase::Stopping(_) => {
+            // The raised epochs.
+            Phase::Settling(_) => return self.settle(now, out),
+            Phase::Serving | Phase::Draining(_) | Phase::Stopping(_) => {
                 if let Some((asked, reply)) = self.committing.take() {
                     self.answer(&asked, reply);
                 }
-                self.publish(out);
+                self.publish(now, out);
             }
             Phase::Closing => {
                 self.journal.close();
                 return Ok(());
             }
-            Phase::New | Phase::Loading(_) | Phase::Electing(_) | Phase::Ended => {
-                panic!("nothing was appended yet")
+            Phase::New | Phase::Loading(_) | Phase::Electing(_) | Phase::Marking | Phase::Ended => {
+                panic!("nothing is being committed")
             }
         }
         self.go_on(now, out)
-    }
-
-    fn publish(&mut self, out: &mut Effects) {
-        let (image, delta) = self.replay.take();
-        for core in &self.config.shards {
-            out.push(Effect::Mesh {
-                core: *core,
-                msg: CoreMsg::Publish {
-                    image: image.clone(),
-                    delta: delta.clone(),
-                    offset: image.offset,
-                },
-            });
-        }
-    }
-
-    fn on_message(
-        &mut self,
-        now: Now,
-        from: CoreId,
-        msg: CoreMsg,
-        out: &mut Effects,
-    ) -> Result<(), Fatal> {
-        match msg {
-            CoreMsg::Request { id, request } => {
-                let asked = Asked {
-                    core: from,
-                    id,
-                    request,
-                };
-                if self.queue.len() >= CTL_REQUESTS_MAX {
-                    let code = ErrorCode::RequestTimedOut;
-                    let reply = controller::refuse(&asked.request, code, "The request timed out.");
-                    out.push(reply_to(&asked, reply));
-                } else {
-                    self.queue.push_back(asked);
-                }
-            }
-            CoreMsg::Applied { offset, unclean } => {
-                let before = self.applied.insert(from, offset);
-                assert!(before <= Some(offset), "shards apply in order");
-                self.bump_wanted |= before.is_none() && unclean && !self.bump_done;
-            }
-            CoreMsg::Connections { opened, closed } => {
-                let answered = !opened.is_empty();
-                let refused = self.admissions.count(opened, closed);
-                if answered {
-                    let msg = CoreMsg::Admitted { refused };
-                    out.push(Effect::Mesh { core: from, msg });
-                }
-            }
-            CoreMsg::Stopped => {
-                if let Phase::Stopping(waiting) = &mut self.phase {
-                    waiting.remove(&from);
-                }
-            }
-            // Sent by ctl, or from shard to shard.
-            CoreMsg::Reply { .. }
-            | CoreMsg::Admitted { .. }
-            | CoreMsg::Publish { .. }
-            | CoreMsg::Stop
-            | CoreMsg::Ask { .. }
-            | CoreMsg::Answer { .. }
-            | CoreMsg::Follow { .. }
-            | CoreMsg::Ready { .. } => {}
-        }
-        self.go_on(now, out)
-    }
-
-    /// Does what can be done now: answers, the epoch bump, the next decision, the stop.
-    fn go_on(&mut self, now: Now, out: &mut Effects) -> Result<(), Fatal> {
-        if !matches!(self.phase, Phase::Serving | Phase::Stopping(_)) {
-            return Ok(());
-        }
-        if !self.journal.is_committing() {
-            self.bump(now)?;
-            while !self.journal.is_committing()
-                && let Some(asked) = self.queue.pop_front()
-            {
-                self.decide(now, asked)?;
-            }
-        }
-        self.send_answers(out);
-        self.stop_on(now, out)
-    }
-
-    fn bump(&mut self, now: Now) -> Result<(), Fatal> {
-        if !std::mem::take(&mut self.bump_wanted) {
-            return Ok(());
-        }
-        self.bump_done = true;
-        let records = controller::bump_records(self.replay.image(), self.config.node_id);
-        self.journal.append_chunks(now, &records)
-    }
-
-    fn decide(&mut self, now: Now, asked: Asked) -> Result<(), Fatal> {
-        let controller = Controller {
-            image: self.replay.image(),
-            configs: &self.config.configs,
-            node: self.config.node_id,
-        };
-        let decision = controller.handle(&asked.request, &mut self.ids);
-        if decision.records.is_empty() {
-            self.answer(&asked, decision.reply);
-        } else if self.journal.try_append(now, decision.records)? {
-            self.committing = Some((asked, decision.reply));
-        } else {
-            let message = "No space left for the metadata log.";
-            let code = ErrorCode::KafkaStorageError;
-            let reply = controller::refuse(&asked.request, code, message);
-            self.answer(&asked, reply);
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self, asked: &Asked, reply: CtlReply) {
-        self.answers.push_back(Answer {
-            applied: self.replay.image().offset,
-            core: asked.core,
-            id: asked.id,
-            reply,
-        });
-    }
-
-    fn send_answers(&mut self, out: &mut Effects) {
-        let shards = self.config.shards.iter();
-        let everywhere = shards
-            .map(|core| self.applied.get(core).copied().unwrap_or(Offset::NONE))
-            .min()
-            .unwrap_or(Offset::NONE);
-        while let Some(answer) = self.answers.pop_front_if(|a| a.applied <= everywhere) {
-            out.push(Effect::Mesh {
-                core: answer.core,
-                msg: CoreMsg::Reply {
-                    id: answer.id,
-                    reply: answer.reply,
-                },
-            });
-        }
-    }
-
-    /// Takes the next step of an orderly stop: shards first, then the record that says so, then the log.
-    fn stop_on(&mut self, now: Now, out: &mut Effects) -> Result<(), Fatal> {
-        if self.stop_wanted && matches!(self.phase, Phase::Serving) {
-            self.phase = Phase::Stopping(self.config.shards.iter().copied().collect());
-            for core in &self.config.shards {
-                out.push(Effect::Mesh {
-                    core: *core,
-                    msg: CoreMsg::Stop,
-                });
-            }
-        }
-        let Phase::Stopping(waiting) = &self.phase else {
-            return Ok(());
-        };
-        if !waiting.is_empty() || self.journal.is_committing() {
-            return Ok(());
-        }
-        self.phase = Phase::Closing;
-        // A Kafka that starts on this directory would otherwise wait for the old registration's session to end.
-        let fenced = self.fenced_record();
-        if !self.journal.try_append(now, fenced)? {
-            self.journal.close();
-        }
-        Ok(())
-    }
-
-    fn fenced_record(&self) -> Vec<Record> {
-        let brokers = &self.replay.image().brokers;
-        let own = brokers.get(&self.config.node_id);
-        own.map(|broker| {
-            Record::RegistrationChange(RegistrationChange {
-                id: self.config.node_id,
-                epoch: broker.epoch,
-                fenced: Some(true),
-                in_controlled_shutdown: false,
-                log_dirs: Vec::new(),
-            })
-        })
-        .into_iter()
-        .collect()
     }
 
     fn registration(&self) -> Registration {
@@ -510,16 +347,6 @@ impl Ctl {
             rack: self.config.rack.clone(),
             directory: self.config.directory_id,
         }
-    }
-}
-
-fn reply_to(asked: &Asked, reply: CtlReply) -> Effect<CoreMsg> {
-    Effect::Mesh {
-        core: asked.core,
-        msg: CoreMsg::Reply {
-            id: asked.id,
-            reply,
-        },
     }
 }
 

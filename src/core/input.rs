@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::ask::{Answer, Ask, Follow};
 use crate::effect::{Close, DiskResult, Effect};
+use crate::log::checkpoint::{DirectoryState, PartitionKey, PartitionOffsets};
 use crate::metadata::{CtlReply, CtlRequest, Delta, Image};
 use crate::types::{ConnId, CoreId, ListenerId, Offset, Token, WorkId};
 
@@ -92,6 +93,10 @@ pub enum CoreMsg {
         /// The answer.
         reply: CtlReply,
     },
+    /// Ctl → shards, once, before the first `Publish`: what the log directory says about partitions.
+    Directory(Arc<DirectoryState>),
+    /// Shard → ctl: what the checkpoints are to say about partitions of its own.
+    Offsets(Vec<(PartitionKey, PartitionOffsets)>),
     /// Ctl → shards: the metadata up to `offset`, and what changed since the one before.
     Publish {
         /// The whole.
@@ -105,8 +110,6 @@ pub enum CoreMsg {
     Applied {
         /// As in `Publish`.
         offset: Offset,
-        /// True if this shard's log directory was not stopped cleanly before this start; meaningful on the first.
-        unclean: bool,
     },
     /// Shard → shard: do this on partitions of yours. Answered by one `Answer` with the same id.
     Ask {
@@ -150,8 +153,17 @@ pub enum CoreMsg {
         /// Which not, and why.
         refused: Vec<(ConnId, Close)>,
     },
-    /// Ctl → shards: stop serving, flush, write the clean markers. Answered by `Stopped`.
+    /// Ctl → shards: take no more requests in and finish those under way. Answered by `Drained`.
     Stop,
-    /// Shard → ctl: this shard is closed cleanly.
-    Stopped,
+    /// Shard → ctl: no client waits for anything here any more. What other shards ask is still answered.
+    Drained,
+    /// Ctl → shards, when all are drained: close every partition. Answered by `Stopped`.
+    Close,
+    /// Shard → ctl: nothing is open here any more.
+    Stopped {
+        /// Of the partitions that closed well.
+        offsets: Vec<(PartitionKey, PartitionOffsets)>,
+        /// All of this shard's partitions were opened and closed well.
+        well: bool,
+    },
 }

@@ -10,10 +10,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn number_msg(n: i64) -> CoreMsg {
-    CoreMsg::Applied {
-        offset: Offset(n),
-        unclean: false,
-    }
+    CoreMsg::Applied { offset: Offset(n) }
 }
 
 fn number(msg: &CoreMsg) -> i64 {

@@ -610,7 +610,6 @@ impl Player {
             core: self.other,
             msg: CoreMsg::Applied {
                 offset: Offset(offset),
-                unclean: false,
             },
         });
     }
@@ -621,7 +620,7 @@ impl Machine for Player {
         match input {
             Input::Start if self.begins => self.play(0, out),
             Input::Mesh { msg, .. } => {
-                let CoreMsg::Applied { offset, .. } = msg else {
+                let CoreMsg::Applied { offset } = msg else {
                     panic!("not of this game");
                 };
                 if offset.0 < LAST && offset.0 % 10 == 0 {
@@ -682,10 +681,7 @@ impl Machine for Flood {
                     let offset = Offset(self.sent);
                     out.push(Effect::Mesh {
                         core: CoreId(1),
-                        msg: CoreMsg::Applied {
-                            offset,
-                            unclean: false,
-                        },
+                        msg: CoreMsg::Applied { offset },
                     });
                     self.sent += 1;
                 }

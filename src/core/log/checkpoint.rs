@@ -17,6 +17,29 @@ use crate::types::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition}
 #[error("{0}")]
 pub struct BadFile(pub &'static str);
 
+/// What the checkpoint files keep of a partition: hints that shorten its next recovery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PartitionOffsets {
+    /// What lies below need not be scanned.
+    pub recovery_point: Offset,
+    /// Exclusive end of what consumers saw.
+    pub high_watermark: Offset,
+    /// First offset, if the names of the files do not say it.
+    pub log_start: Option<Offset>,
+}
+
+/// Names a partition of a topic for good: a successor of the same name has another id.
+pub type PartitionKey = (TopicId, PartitionIndex);
+
+/// What ctl found in the log directory at the start, for the partitions that exist.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DirectoryState {
+    /// The process before stopped in an orderly way.
+    pub clean: bool,
+    /// What the checkpoints say.
+    pub offsets: BTreeMap<PartitionKey, PartitionOffsets>,
+}
+
 /// Text of an offset checkpoint (recovery points, log starts, high watermarks).
 #[must_use]
 pub fn encode_offsets(offsets: &BTreeMap<TopicPartition, Offset>) -> Bytes {

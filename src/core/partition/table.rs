@@ -4,7 +4,7 @@
 //! 1. A slot's generation rises with every tenant, so that a completion for a former tenant is recognised and dropped.
 //! 2. A partition is found by topic id and index exactly as long as its topic exists; its slot lives on until its files are
 //!    closed and gone.
-//! 3. Slot 0 is the shard's own (checkpoints, markers) and never holds a partition.
+//! 3. Slot 0 never holds a partition: owner 0 is nobody.
 
 use std::collections::BTreeMap;
 

@@ -91,10 +91,9 @@ impl Calls {
         fetches.map(|(id, _)| *id).collect()
     }
 
-    /// True while any produce is under way.
-    pub(super) fn any_produce(&self) -> bool {
-        let mut calls = self.open.values();
-        calls.any(|call| matches!(call.op, Op::Produce(_)))
+    /// True when no client waits for anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Sets a call's deadline once.

@@ -1,36 +1,23 @@
-//! The three checkpoint files of a log directory, written when something moved and at the stop.
-//!
-//! They are hints that shorten recovery, never promises: the recovery point says what need not be scanned, the log start what was
-//! deleted, the high watermark what followers had. Source: Kafka's `OffsetCheckpointFile`, `LogManager`, `ReplicaManager`.
-
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
+//! What ctl writes into the checkpoints of the log directory, told when something moved; and the ticks of partitions.
 
 use super::Shard;
-use super::open::Own;
-use crate::effect::DiskOp;
-use crate::input::Effects;
-use crate::log::{checkpoint, layout};
-use crate::types::{Millis, Monotonic, Now, Offset, OwnerId, TopicPartition};
+use crate::effect::Effect;
+use crate::input::{CoreMsg, Effects};
+use crate::log::checkpoint::{PartitionKey, PartitionOffsets};
+use crate::types::{Millis, Monotonic, Now, OwnerId};
 
-/// Between two writes (Kafka: 5 s for high watermarks, 60 s for recovery points; one period serves both here).
+/// Between two reports.
 const PERIOD: Millis = Millis(5_000);
 /// Between two ticks of partitions.
 const TICK: Millis = Millis(100);
 /// Ticks until every partition had one.
 const TICKS_PER_ROUND: usize = 10;
 
-/// When the files are written next.
+/// When ctl is told next.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
     moved: bool,
-    /// Names were given up: the files must forget them before anyone takes the names again, or a new partition would be recovered
-    /// by the offsets of its predecessor.
-    forget: bool,
-    forgetting: bool,
-    writing: usize,
-    next_write: Monotonic,
+    next_report: Monotonic,
     next_tick: Monotonic,
     ticked: usize,
 }
@@ -39,22 +26,6 @@ impl Checkpoints {
     /// A high watermark moved.
     pub(super) fn on_moved(&mut self) {
         self.moved = true;
-    }
-
-    /// Partitions are gone from the table.
-    pub(super) fn on_forgotten(&mut self) {
-        self.forget = true;
-    }
-
-    /// True while the files may still name partitions that are gone.
-    pub(super) fn is_forgetting(&self) -> bool {
-        self.forget || self.forgetting
-    }
-
-    /// One of the files is written.
-    pub(super) fn on_written(&mut self) {
-        self.writing -= 1;
-        self.forgetting &= self.writing > 0;
     }
 }
 
@@ -96,54 +67,32 @@ impl Shard {
         (self.config.hot_tail_bytes_max / partitions).min(HOT_TAIL_BYTES_EACH_MAX)
     }
 
-    /// Writes the files if anything moved since the last time.
-    pub(super) fn write_checkpoints(&mut self, now: Now) {
-        let state = &self.checkpoints;
-        let due = state.forget || (state.moved && now.mono >= state.next_write);
-        if !due || state.writing > 0 || self.is_stopping() {
+    /// Tells ctl if anything moved since the last time.
+    pub(super) fn report_offsets(&mut self, now: Now, out: &mut Effects) {
+        let state = &mut self.checkpoints;
+        if !state.moved || now.mono < state.next_report || self.is_stopping() {
             return;
         }
-        self.checkpoints.forgetting = std::mem::take(&mut self.checkpoints.forget);
-        let files = self.checkpoint_files();
         self.checkpoints.moved = false;
-        self.checkpoints.writing = files.len();
-        self.checkpoints.next_write = now.mono.after(PERIOD);
-        for (path, bytes) in files {
-            self.ask(
-                DiskOp::WriteFile {
-                    path: path.into(),
-                    bytes,
-                },
-                Own::Checkpoint,
-            );
-        }
+        self.checkpoints.next_report = now.mono.after(PERIOD);
+        let online = self.table.iter().filter(|(_, _, owner)| {
+            let partition = self.table.get(*owner);
+            partition.is_some_and(crate::partition::Partition::is_online)
+        });
+        let offsets = online.filter_map(|(_, _, owner)| self.offsets_of(owner));
+        let msg = CoreMsg::Offsets(offsets.collect());
+        let core = self.config.ctl;
+        out.push(Effect::Mesh { core, msg });
     }
 
-    /// The files' present content.
-    pub(super) fn checkpoint_files(&self) -> [(&'static str, Bytes); 3] {
-        let mut recovery: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
-        let mut starts = BTreeMap::new();
-        let mut high_watermarks = BTreeMap::new();
-        for (_, _, owner) in self.table.iter() {
-            let Some(partition) = self.table.get(owner) else {
-                continue;
-            };
-            recovery.insert(partition.name().clone(), partition.recovery_point());
-            high_watermarks.insert(partition.name().clone(), partition.high_watermark());
-            if let Some(start) = partition.log_start_checkpoint() {
-                starts.insert(partition.name().clone(), start);
-            }
-        }
-        [
-            (
-                layout::RECOVERY_POINTS,
-                checkpoint::encode_offsets(&recovery),
-            ),
-            (layout::LOG_STARTS, checkpoint::encode_offsets(&starts)),
-            (
-                layout::HIGH_WATERMARKS,
-                checkpoint::encode_offsets(&high_watermarks),
-            ),
-        ]
+    /// What the checkpoints are to say about a partition.
+    pub(super) fn offsets_of(&self, owner: OwnerId) -> Option<(PartitionKey, PartitionOffsets)> {
+        let partition = self.table.get(owner)?;
+        let offsets = PartitionOffsets {
+            recovery_point: partition.recovery_point(),
+            high_watermark: partition.high_watermark(),
+            log_start: partition.log_start_checkpoint(),
+        };
+        Some(((partition.topic_id(), partition.name().partition), offsets))
     }
 }

@@ -1,6 +1,6 @@
 //! A shard: the partitions it owns, the connections it serves, stepped by the edge of its core.
 //!
-//! Call order: `Start` once; everything else in any order; `Stop` comes from ctl as a message; after `Effect::Stopped` or
+//! Call order: `Start` once; everything else in any order; ctl's messages say when to stop; after `Effect::Stopped` or
 //! `Effect::Halt` no more steps.
 //!
 //! Invariants:
@@ -57,13 +57,13 @@ use stop::Stopping;
 pub struct ShardConfig {
     /// This core.
     pub core: CoreId,
-    /// How many shards this process has.
+    /// How many shards this process has: they are the cores from 1 on.
     pub shards: u16,
     /// The core of ctl.
     pub ctl: CoreId,
     /// `node.id`.
     pub node_id: NodeId,
-    /// Random at every start of the process; names stray directories.
+    /// Random at every start of the process; member ids of groups are drawn from it.
     pub incarnation: [u8; 16],
     /// All static configs.
     pub broker: Arc<BrokerConfigView>,
@@ -113,8 +113,6 @@ pub struct Shard {
     opening: Opening,
     checkpoints: Checkpoints,
     stopping: Stopping,
-    /// The shard's own disk operations (slot 0).
-    own_disk: DiskOut,
     /// Bytes appended and not yet written, of all partitions.
     unwritten_bytes: u64,
     /// Connections to look after at the end of the step.
@@ -146,7 +144,6 @@ impl Shard {
             opening: Opening::default(),
             checkpoints: Checkpoints::default(),
             stopping: Stopping::default(),
-            own_disk: DiskOut::new(OwnerId(0), 0),
             unwritten_bytes: 0,
             touched: BTreeSet::new(),
             crowded: BTreeSet::new(),
@@ -161,7 +158,6 @@ impl Shard {
             return;
         }
         match input {
-            Input::Start => self.on_start(out),
             Input::Opened {
                 conn,
                 peer,
@@ -183,23 +179,20 @@ impl Shard {
             }
             Input::Closed { conn } => self.on_closed(now, conn, out),
             Input::Disk { token, result } => {
-                if token.owner == OwnerId(0) {
-                    self.on_own_disk(now, token, result, out);
-                } else {
-                    self.on_partition_disk(now, token, result, out);
-                }
+                self.on_partition_disk(now, token, result, out);
             }
             Input::Mesh { from, msg } => self.on_mesh(now, from, msg, out),
             Input::Again { work } => self.go_on(now, work, out),
             Input::Tick => self.on_tick(now, out),
-            // Ctl decides when a shard stops.
-            Input::Stop => {}
+            // Ctl says what there is, and decides when a shard stops.
+            Input::Start | Input::Stop => {}
         }
         self.settle(now, out);
     }
 
     fn on_mesh(&mut self, now: Now, from: CoreId, msg: CoreMsg, out: &mut Effects) {
         match msg {
+            CoreMsg::Directory(state) => self.on_directory(state),
             CoreMsg::Publish {
                 image,
                 delta,
@@ -210,12 +203,13 @@ impl Shard {
             CoreMsg::Reply { id, reply } => self.on_ctl_reply(id, reply, out),
             CoreMsg::Stop => self.begin_stop(now, out),
             CoreMsg::Admitted { refused } => self.on_admitted(refused, out),
+            CoreMsg::Close => self.close_partitions(out),
             CoreMsg::Connections { .. }
             | CoreMsg::Request { .. }
             | CoreMsg::Applied { .. }
-            | CoreMsg::Stopped => {
-                unreachable!("only ctl is asked")
-            }
+            | CoreMsg::Offsets(_)
+            | CoreMsg::Drained
+            | CoreMsg::Stopped { .. } => unreachable!("only ctl is told"),
             CoreMsg::Ask { id, ask } => self.serve(now, Caller { core: from, id }, ask, out),
             CoreMsg::Answer { id, answer } => self.on_answer(now, from, id, answer, out),
             CoreMsg::Follow { id, follow } => {
@@ -238,7 +232,6 @@ impl Shard {
                 break;
             }
         }
-        self.drain_own(out);
         if let Some(msg) = self.admission.next() {
             let core = self.config.ctl;
             out.push(Effect::Mesh { core, msg });
@@ -285,7 +278,7 @@ impl Shard {
         }
         self.tick_partitions(now, out);
         self.tick_groups(now, out);
-        self.write_checkpoints(now);
+        self.report_offsets(now, out);
     }
 
     fn on_closed(&mut self, now: Now, conn: ConnId, out: &mut Effects) {
@@ -313,11 +306,6 @@ impl Shard {
         let ops = tenant.disk.drain();
         out.extend(ops.map(|(token, op)| Effect::Disk { op, token }));
         Some(result)
-    }
-
-    fn drain_own(&mut self, out: &mut Effects) {
-        let ops = self.own_disk.drain();
-        out.extend(ops.map(|(token, op)| Effect::Disk { op, token }));
     }
 
     fn set_wake(&mut self, now: Now, out: &mut Effects) {

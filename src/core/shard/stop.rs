@@ -1,15 +1,14 @@
-//! The orderly stop: finish what is open, close every partition, mark the stop as clean.
+//! The orderly stop: finish what is open, close every partition, tell ctl.
 //!
 //! Order (each step waits for the one before): no request is taken in; members that wait for others are sent away; what is being
-//! stored, records and groups, becomes durable and is answered; parked fetches are answered with what is there; partitions close; checkpoints are written; the marker is written last and only if
-//! every partition closed well; ctl is told. A stop before the first publication was applied writes nothing: what was not
-//! recovered is found by the next start.
+//! stored, records and groups, becomes durable and is answered; parked fetches are answered with what is there; ctl is told
+//! (`Drained`) and says when all shards have come so far (`Close`), because other shards may ask until then; partitions close; ctl
+//! is told their offsets and whether all of them were opened and closed well. Ctl writes the last checkpoints and the marker.
 
-use super::open::Own;
 use super::{Phase, Shard};
-use crate::effect::{DiskOp, Effect, Note};
+use crate::effect::{Effect, Note};
 use crate::input::{CoreMsg, Effects};
-use crate::log::{checkpoint, layout};
+use crate::log::checkpoint::{PartitionKey, PartitionOffsets};
 use crate::types::{Now, OwnerId};
 use std::collections::BTreeSet;
 
@@ -19,11 +18,19 @@ pub(super) enum Stopping {
     #[default]
     No,
     Draining,
-    /// Partitions that are not closed yet, and whether all others closed well.
-    Closing(BTreeSet<OwnerId>, bool),
-    /// Files that are not written yet, and whether the marker follows.
-    Checkpoints(usize, bool),
-    Marker,
+    /// Ctl was told.
+    Drained,
+    Closing(Closing),
+}
+
+/// What is being closed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closing {
+    /// Partitions that are not closed yet.
+    left: BTreeSet<OwnerId>,
+    /// Of those that closed well.
+    offsets: Vec<(PartitionKey, PartitionOffsets)>,
+    well: bool,
 }
 
 impl Shard {
@@ -34,14 +41,6 @@ impl Shard {
         self.phase = Phase::Stopping;
         self.stopping = Stopping::Draining;
         self.sessions.quiesce();
-        if !self.open_no_more() {
-            Self::note(
-                out,
-                Note::Warn("stopped before recovery was complete: the next start recovers".into()),
-            );
-            self.end(out);
-            return;
-        }
         self.stop_groups(now, out);
         self.dirty.extend(self.serving.parked.all());
         for fetch in self.calls.fetches() {
@@ -62,98 +61,68 @@ impl Shard {
     /// Moves the stop on; called at the end of every step.
     pub(super) fn stop_step(&mut self, out: &mut Effects) {
         if self.stopping == Stopping::Draining
-            && !self.calls.any_produce()
+            && self.calls.is_empty()
             && !self.serving.any_append()
             && !self.groups.any_held()
         {
-            self.close_partitions(out);
+            self.stopping = Stopping::Drained;
+            self.tell_ctl(CoreMsg::Drained, out);
         }
-        if let Stopping::Closing(left, all_well) = &self.stopping
-            && left.is_empty()
+        if let Stopping::Closing(closing) = &mut self.stopping
+            && closing.left.is_empty()
         {
-            let all_well = *all_well;
-            self.write_final_checkpoints(all_well, out);
+            let offsets = std::mem::take(&mut closing.offsets);
+            let well = closing.well;
+            if !well && self.opening.applied_any() {
+                let text = "a partition is offline: the stop is not marked as clean";
+                Self::note(out, Note::Warn(text.to_string()));
+            }
+            self.phase = Phase::Over;
+            self.tell_ctl(CoreMsg::Stopped { offsets, well }, out);
+            out.push(Effect::Stopped);
         }
     }
 
-    fn close_partitions(&mut self, out: &mut Effects) {
-        let mut left = BTreeSet::new();
-        let mut all_well = true;
-        let partitions: Vec<OwnerId> = self.table.iter().map(|(_, _, owner)| owner).collect();
-        for owner in partitions {
-            let lost = self.with_tenant(owner, out, |partition, disk| {
-                partition.close_clean(disk);
-                partition.is_lost()
-            });
-            if lost == Some(true) {
-                all_well = false;
-            } else {
-                left.insert(owner);
+    /// All shards are drained: nobody asks any more.
+    pub(super) fn close_partitions(&mut self, out: &mut Effects) {
+        let mut closing = Closing {
+            left: BTreeSet::new(),
+            offsets: Vec::new(),
+            well: true,
+        };
+        self.open_no_more();
+        if self.opening.applied_any() {
+            for (_, _, owner) in self.table.iter().collect::<Vec<_>>() {
+                let lost = self.with_tenant(owner, out, |partition, disk| {
+                    partition.close_clean(disk);
+                    partition.is_lost()
+                });
+                if lost == Some(true) {
+                    closing.well = false;
+                } else {
+                    closing.left.insert(owner);
+                }
             }
+        } else {
+            closing.well = false;
+            let text = "stopped before recovery was complete: the next start recovers";
+            Self::note(out, Note::Warn(text.into()));
         }
-        self.stopping = Stopping::Closing(left, all_well);
+        self.stopping = Stopping::Closing(closing);
     }
 
     /// A partition's files are closed, or it was lost.
     pub(super) fn on_partition_closed(&mut self, owner: OwnerId, well: bool) {
-        if let Stopping::Closing(left, all_well) = &mut self.stopping {
-            left.remove(&owner);
-            *all_well &= well;
+        let offsets = self.offsets_of(owner);
+        if let Stopping::Closing(closing) = &mut self.stopping {
+            closing.left.remove(&owner);
+            closing.well &= well;
+            closing.offsets.extend(offsets.filter(|_| well));
         }
     }
 
-    fn write_final_checkpoints(&mut self, all_well: bool, out: &mut Effects) {
-        let files = self.checkpoint_files();
-        self.stopping = Stopping::Checkpoints(files.len(), all_well);
-        for (path, bytes) in files {
-            self.ask(
-                DiskOp::WriteFile {
-                    path: path.into(),
-                    bytes,
-                },
-                Own::FinalCheckpoint,
-            );
-        }
-        self.drain_own(out);
-    }
-
-    pub(super) fn on_final_write(&mut self, why: Own, out: &mut Effects) {
-        match (&mut self.stopping, why) {
-            (Stopping::Checkpoints(left, all_well), Own::FinalCheckpoint) => {
-                *left -= 1;
-                if *left > 0 {
-                    return;
-                }
-                if !*all_well {
-                    let text = "a partition is offline: the stop is not marked as clean";
-                    Self::note(out, Note::Warn(text.to_string()));
-                    self.end(out);
-                    return;
-                }
-                self.stopping = Stopping::Marker;
-                let path = layout::CLEAN_SHUTDOWN.into();
-                let bytes = checkpoint::encode_clean_shutdown(self.broker_epoch());
-                self.ask(DiskOp::WriteFile { path, bytes }, Own::FinalMarker);
-                self.drain_own(out);
-            }
-            (Stopping::Marker, Own::FinalMarker) => self.end(out),
-            (state, why) => unreachable!("{why:?} while {state:?}"),
-        }
-    }
-
-    fn end(&mut self, out: &mut Effects) {
-        self.phase = Phase::Over;
-        out.push(Effect::Mesh {
-            core: self.config.ctl,
-            msg: CoreMsg::Stopped,
-        });
-        out.push(Effect::Stopped);
-    }
-
-    fn broker_epoch(&self) -> i64 {
-        self.image
-            .brokers
-            .get(&self.config.node_id)
-            .map_or(-1, |b| b.epoch)
+    fn tell_ctl(&self, msg: CoreMsg, out: &mut Effects) {
+        let core = self.config.ctl;
+        out.push(Effect::Mesh { core, msg });
     }
 }

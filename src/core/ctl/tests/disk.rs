@@ -21,6 +21,10 @@ pub(super) struct Disk {
     open: BTreeMap<FileId, Open>,
     /// Every write of a log file fails from here on.
     pub(super) failing: bool,
+    /// There is no space for small files.
+    pub(super) full: bool,
+    /// Operations on names and small files, as they came.
+    pub(super) told: Vec<String>,
 }
 
 fn at(position: u64) -> usize {
@@ -37,12 +41,22 @@ impl Disk {
                 Ok(DiskOk::Done)
             }
             DiskOp::Rename { from, to } => {
-                let bytes = self.files.remove(&*from).unwrap();
-                self.files.insert(to.to_string(), bytes);
+                self.told.push(format!("rename {from} {to}"));
+                let below = format!("{from}/");
+                let files = std::mem::take(&mut self.files).into_iter();
+                self.files = files
+                    .map(|(name, bytes)| match name.strip_prefix(&below) {
+                        Some(rest) => (format!("{to}/{rest}"), bytes),
+                        None => (name, bytes),
+                    })
+                    .collect();
                 Ok(DiskOk::Done)
             }
             DiskOp::Remove { path } => {
-                self.files.remove(&*path);
+                self.told.push(format!("remove {path}"));
+                let below = format!("{path}/");
+                self.files
+                    .retain(|name, _| *name != *path && !name.starts_with(&below));
                 Ok(DiskOk::Done)
             }
             DiskOp::ReadFile { path, bytes_max } => Ok(match self.files.get(&*path) {
@@ -52,7 +66,9 @@ impl Disk {
                     DiskOk::Bytes(Bytes::copy_from_slice(bytes))
                 }
             }),
+            DiskOp::WriteFile { .. } if self.full => Err(DiskError::NoSpace("ENOSPC".to_owned())),
             DiskOp::WriteFile { path, bytes } => {
+                self.told.push(format!("put {path}"));
                 self.files.insert(path.to_string(), bytes.to_vec());
                 Ok(DiskOk::Done)
             }
@@ -103,23 +119,36 @@ impl Disk {
         self.open.clear();
     }
 
+    /// A file, with its directory, was there before.
+    pub(super) fn plant(&mut self, path: &str) {
+        self.files.insert(path.to_owned(), Vec::new());
+    }
+
     fn list(&self, path: &str) -> DiskOk {
-        let prefix = format!("{path}/");
-        let names: Vec<DirEntry> = self
-            .files
-            .iter()
-            .filter_map(|(name, bytes)| {
-                Some(DirEntry {
-                    name: name.strip_prefix(&prefix)?.to_owned(),
-                    is_dir: false,
-                    bytes: bytes.len() as u64,
-                })
-            })
-            .collect();
-        if names.is_empty() && !self.dirs.contains(path) {
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
+        let below = self.files.iter().filter_map(|(name, bytes)| {
+            let rest = name.strip_prefix(&prefix)?;
+            let (name, is_dir) = match rest.split_once('/') {
+                Some((dir, _)) => (dir, true),
+                None => (rest, false),
+            };
+            let bytes = if is_dir { 0 } else { bytes.len() as u64 };
+            let entry = DirEntry {
+                name: name.to_owned(),
+                is_dir,
+                bytes,
+            };
+            Some((name.to_owned(), entry))
+        });
+        let entries: BTreeMap<String, DirEntry> = below.collect();
+        if entries.is_empty() && !self.dirs.contains(path) && !path.is_empty() {
             return DiskOk::Missing;
         }
-        DiskOk::Names(names)
+        DiskOk::Names(entries.into_values().collect())
     }
 
     fn open(&mut self, path: &str, file: FileId, create: bool) -> DiskOk {

@@ -1,5 +1,6 @@
 //! Lives of the machine: started, asked, stopped and killed on a disk in memory.
 
+mod directory;
 mod disk;
 
 use std::collections::VecDeque;
@@ -7,10 +8,13 @@ use std::collections::VecDeque;
 use disk::Disk;
 
 use super::*;
+use crate::log::checkpoint::{DirectoryState, PartitionKey, PartitionOffsets};
 use crate::metadata::control::VoterEndpoint;
 use crate::metadata::format::{FormatSpec, plan_format};
+use crate::metadata::record::Record;
 use crate::metadata::{Delta, Image, NewTopic, NewTopicResult, TopicRef, layout};
-use crate::types::{LeaderEpoch, Monotonic, WallMillis};
+use crate::types::limits::CTL_REQUESTS_MAX;
+use crate::types::{ErrorCode, LeaderEpoch, Monotonic, WallMillis};
 
 const SHARD: CoreId = CoreId(1);
 const DIRECTORY: TopicId = TopicId([5; 16]);
@@ -21,6 +25,7 @@ enum Seen {
     Publish(Arc<Image>, Arc<Delta>),
     Reply(u64, CtlReply),
     Stop,
+    Close,
     Halt(String),
     Stopped,
 }
@@ -29,7 +34,11 @@ enum Seen {
 struct Rig {
     ctl: Ctl,
     disk: Disk,
+    now: Now,
     seen: VecDeque<Seen>,
+    /// What the shard was told of the directory.
+    state: Option<Arc<DirectoryState>>,
+    notes: Vec<Note>,
 }
 
 fn formatted() -> Disk {
@@ -81,16 +90,19 @@ impl Rig {
         Self {
             ctl: Ctl::new(config),
             disk,
+            now: Now {
+                mono: Monotonic(1),
+                wall: WallMillis(2_000),
+            },
             seen: VecDeque::new(),
+            state: None,
+            notes: Vec::new(),
         }
     }
 
     /// Steps once, then runs every disk operation until nothing is left to do.
     fn step(&mut self, input: Input) {
-        let now = Now {
-            mono: Monotonic(1),
-            wall: WallMillis(2_000),
-        };
+        let now = self.now;
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut out = Vec::new();
@@ -108,12 +120,18 @@ impl Rig {
                             CoreMsg::Publish { image, delta, .. } => Seen::Publish(image, delta),
                             CoreMsg::Reply { id, reply } => Seen::Reply(id, reply),
                             CoreMsg::Stop => Seen::Stop,
+                            CoreMsg::Close => Seen::Close,
+                            CoreMsg::Directory(state) => {
+                                assert!(self.state.replace(state).is_none(), "told once");
+                                continue;
+                            }
                             other => panic!("{other:?}"),
                         });
                     }
                     Effect::Halt(why) => self.seen.push_back(Seen::Halt(why)),
                     Effect::Stopped => self.seen.push_back(Seen::Stopped),
-                    Effect::Note(_) | Effect::Wake { .. } => {}
+                    Effect::Note(note) => self.notes.push(note),
+                    Effect::Wake { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -135,15 +153,16 @@ impl Rig {
         }
     }
 
-    fn apply(&mut self, offset: Offset, unclean: bool) {
-        self.message(CoreMsg::Applied { offset, unclean });
+    fn apply(&mut self, offset: Offset) {
+        self.message(CoreMsg::Applied { offset });
     }
 
     /// Starts and applies the first publication; returns it.
-    fn start(&mut self, unclean: bool) -> Arc<Image> {
+    fn start(&mut self) -> Arc<Image> {
         self.step(Input::Start);
         let (image, _) = self.published();
-        self.apply(image.offset, unclean);
+        assert!(self.state.is_some(), "told before the first publication");
+        self.apply(image.offset);
         image
     }
 
@@ -152,7 +171,7 @@ impl Rig {
         self.request(7, create(name));
         let (image, _) = self.published();
         assert!(self.seen.is_empty(), "no answer before it is applied");
-        self.apply(image.offset, false);
+        self.apply(image.offset);
         match self.seen.pop_front() {
             Some(Seen::Reply(7, CtlReply::CreateTopics(mut results))) => (image, results.remove(0)),
             other => panic!("{other:?}"),
@@ -160,13 +179,21 @@ impl Rig {
     }
 
     /// Stops in an orderly way; returns the disk for the next life.
-    fn stop(mut self) -> Disk {
+    fn stop(self) -> Disk {
+        self.stop_with(Vec::new(), true)
+    }
+
+    fn stop_with(mut self, offsets: Vec<(PartitionKey, PartitionOffsets)>, well: bool) -> Disk {
         self.step(Input::Stop);
         assert!(matches!(self.seen.pop_front(), Some(Seen::Stop)));
         assert!(self.seen.is_empty(), "shards first");
-        self.message(CoreMsg::Stopped);
+        self.message(CoreMsg::Drained);
+        assert!(matches!(self.seen.pop_front(), Some(Seen::Close)));
+        assert!(self.seen.is_empty(), "shards first");
+        self.message(CoreMsg::Stopped { offsets, well });
         assert!(matches!(self.seen.pop_front(), Some(Seen::Stopped)));
         assert!(self.seen.is_empty());
+        self.disk.close_all();
         self.disk
     }
 
@@ -204,7 +231,7 @@ fn create(name: &str) -> CtlRequest {
 #[test]
 fn a_new_node_registers_and_publishes() {
     let mut rig = Rig::new(formatted(), 1);
-    let image = rig.start(false);
+    let image = rig.start();
     let broker = &image.brokers[&NodeId(1)];
     assert!(!broker.fenced);
     assert_eq!(broker.incarnation, TopicId([1; 16]));
@@ -222,13 +249,13 @@ fn a_new_node_registers_and_publishes() {
 #[test]
 fn a_topic_is_answered_after_it_is_applied_and_survives() {
     let mut rig = Rig::new(formatted(), 1);
-    rig.start(false);
+    rig.start();
     let (image, result) = rig.create("a");
     assert_eq!(result.error, ErrorCode::None);
     assert_eq!(image.topics[&result.topic_id].partitions.len(), 2);
 
     let mut rig = Rig::new(rig.stop(), 2);
-    let image = rig.start(false);
+    let image = rig.start();
     let topic = &image.topics[&result.topic_id];
     assert_eq!(&*topic.name, "a");
     assert!(
@@ -245,34 +272,35 @@ fn a_topic_is_answered_after_it_is_applied_and_survives() {
 #[test]
 fn a_kill_loses_nothing_and_an_unclean_stop_raises_the_epochs() {
     let mut rig = Rig::new(formatted(), 1);
-    rig.start(false);
+    rig.start();
     let (_, result) = rig.create("a");
-    let mut rig = Rig::new(rig.kill(), 2);
-    let image = rig.start(true);
     let epochs = |image: &Image| -> Vec<i32> {
         let partitions = &image.topics[&result.topic_id].partitions;
         partitions.iter().map(|p| p.leader_epoch.0).collect()
     };
-    assert_eq!(epochs(&image), [0, 0]);
-    let (image, delta) = rig.published();
-    assert_eq!(epochs(&image), [1, 1]);
-    assert_eq!(delta.topics_changed, [result.topic_id]);
-    // Said once more it means nothing.
-    rig.apply(image.offset, true);
+    // Nothing of it was on the disk yet: there is nothing to be told apart.
+    let mut rig = Rig::new(rig.kill(), 2);
+    assert_eq!(epochs(&rig.start()), [0, 0]);
+    let mut disk = rig.kill();
+    disk.plant("a-1/00000000000000000000.log");
+    let mut rig = Rig::new(disk, 3);
+    assert_eq!(epochs(&rig.start()), [1, 1]);
     assert!(rig.seen.is_empty());
+    let mut rig = Rig::new(rig.stop(), 4);
+    assert_eq!(epochs(&rig.start()), [1, 1]);
 }
 
 #[test]
 fn answers_keep_the_order_of_the_questions() {
     let mut rig = Rig::new(formatted(), 1);
-    rig.start(false);
+    rig.start();
     rig.request(1, create("a"));
     rig.request(2, create("a"));
     rig.request(3, CtlRequest::ProducerIds);
     let (first, _) = rig.published();
     let (second, _) = rig.published();
     assert!(rig.seen.is_empty());
-    rig.apply(first.offset, false);
+    rig.apply(first.offset);
     let order = |rig: &mut Rig| -> Vec<u64> {
         rig.seen
             .drain(..)
@@ -283,14 +311,14 @@ fn answers_keep_the_order_of_the_questions() {
             .collect()
     };
     assert_eq!(order(&mut rig), [1, 2]);
-    rig.apply(second.offset, false);
+    rig.apply(second.offset);
     assert_eq!(order(&mut rig), [3]);
 }
 
 #[test]
 fn deletion_is_published() {
     let mut rig = Rig::new(formatted(), 1);
-    rig.start(false);
+    rig.start();
     let (_, result) = rig.create("a");
     let topics = vec![TopicRef {
         name: None,
@@ -308,11 +336,11 @@ fn producer_ids_are_never_handed_out_twice() {
     let mut firsts = Vec::new();
     for life in 0..3 {
         let mut rig = Rig::new(disk, life);
-        rig.start(false);
+        rig.start();
         for _ in 0..2 {
             rig.request(1, CtlRequest::ProducerIds);
             let (image, _) = rig.published();
-            rig.apply(image.offset, false);
+            rig.apply(image.offset);
             match rig.seen.pop_front() {
                 Some(Seen::Reply(1, CtlReply::ProducerIds(Ok(block)))) => {
                     firsts.push(block.first.0);
@@ -344,7 +372,7 @@ fn a_full_queue_is_answered_at_once() {
 #[test]
 fn a_failed_write_halts_and_answers_nothing() {
     let mut rig = Rig::new(formatted(), 1);
-    rig.start(false);
+    rig.start();
     rig.disk.failing = true;
     rig.request(1, create("a"));
     assert_eq!(rig.seen.len(), 1, "{:?}", rig.seen);
@@ -357,7 +385,7 @@ fn a_failed_write_halts_and_answers_nothing() {
 #[test]
 fn a_transaction_cut_short_does_not_count() {
     let mut rig = Rig::new(formatted(), 1);
-    rig.start(false);
+    rig.start();
     let begin = Record::BeginTransaction(crate::metadata::record::TransactionNote::default());
     let feature = Record::FeatureLevel(crate::metadata::record::FeatureLevel {
         name: "metadata.version".into(),
@@ -367,10 +395,10 @@ fn a_transaction_cut_short_does_not_count() {
     rig.ctl.journal.append(now, vec![begin, feature]).unwrap();
     rig.step(Input::Tick);
     let mut rig = Rig::new(rig.kill(), 2);
-    let image = rig.start(false);
+    let image = rig.start();
     assert_eq!(image.features["metadata.version"], 29);
     let mut rig = Rig::new(rig.stop(), 3);
-    assert_eq!(rig.start(false).features["metadata.version"], 29);
+    assert_eq!(rig.start().features["metadata.version"], 29);
 }
 
 /// The metadata directory of Apache Kafka 4.2.0 after a stop: see `metadata/record/tests.rs`.
@@ -396,7 +424,7 @@ fn kafkas_disk() -> Disk {
 fn a_node_that_ran_kafka_goes_on_as_onrush() {
     let directory = TopicId::parse("PRNaPFNQT6mcLhcjxSXUyg").unwrap();
     let mut rig = Rig::with_ids(kafkas_disk(), 1, NodeId(1), directory);
-    let image = rig.start(false);
+    let image = rig.start();
     let topic = &image.topics[&image.topics_by_name["plain"]];
     assert_eq!(topic.partitions.len(), 3);
     for partition in &topic.partitions {
@@ -438,7 +466,7 @@ fn a_snapshot_of_kafka_stands_for_the_log_before_it() {
     let lives = [1, 2];
     for life in lives {
         let mut rig = Rig::with_ids(disk, life, NodeId(1), directory);
-        let image = rig.start(false);
+        let image = rig.start();
         assert_eq!(image.topics.len(), 3);
         let partitions = image.topics.values().flat_map(|topic| &topic.partitions);
         let leaders: Vec<_> = partitions.map(|partition| partition.leader).collect();
@@ -477,15 +505,21 @@ fn a_stop_before_service_is_orderly() {
     rig.ctl.stop_wanted = true;
     rig.step(Input::Start);
     assert!(matches!(rig.seen.pop_front(), Some(Seen::Stop)));
-    rig.message(CoreMsg::Stopped);
+    rig.message(CoreMsg::Drained);
+    assert!(matches!(rig.seen.pop_front(), Some(Seen::Close)));
+    rig.message(CoreMsg::Stopped {
+        offsets: Vec::new(),
+        well: false,
+    });
     assert!(matches!(rig.seen.pop_front(), Some(Seen::Stopped)));
+    assert!(!rig.disk.files.contains_key(".kafka_cleanshutdown"));
 }
 
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
     let life = || {
         let mut rig = Rig::new(formatted(), 1);
-        rig.start(false);
+        rig.start();
         rig.create("a");
         rig.stop().files
     };

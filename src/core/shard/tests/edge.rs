@@ -4,7 +4,7 @@ use super::replies;
 use super::script::Script;
 use crate::effect::{DiskError, DiskOp, Effect, Note};
 use crate::input::{CoreMsg, Effects, Input};
-use crate::types::{ConnId, Millis, Monotonic};
+use crate::types::{ConnId, CoreId, Millis, Monotonic};
 
 impl Script {
     /// Runs until nothing more happens by itself.
@@ -115,16 +115,28 @@ impl Script {
     }
 
     fn on_message(&mut self, msg: CoreMsg) {
+        match &msg {
+            CoreMsg::Offsets(offsets) => self.directory.offsets.extend(offsets.iter().copied()),
+            CoreMsg::Drained => {
+                let (from, msg) = (CoreId(0), CoreMsg::Close);
+                self.inbox.push_back(Input::Mesh { from, msg });
+            }
+            CoreMsg::Stopped { offsets, well } => {
+                self.directory.offsets.extend(offsets.iter().copied());
+                self.directory.clean = *well;
+            }
+            _ => {}
+        }
         if !self.shown.contains("ctl") {
             return;
         }
         self.told.push(match msg {
-            CoreMsg::Applied { offset, unclean } => {
-                let how = if unclean { ", unclean" } else { "" };
-                format!("applied {offset}{how}")
-            }
+            CoreMsg::Applied { offset } => format!("applied {offset}"),
+            CoreMsg::Drained => "drained".to_string(),
+            CoreMsg::Offsets(offsets) => format!("offsets of {}", offsets.len()),
             CoreMsg::Request { request, .. } => format!("asks {request:?}"),
-            CoreMsg::Stopped => "told ctl".to_string(),
+            CoreMsg::Stopped { well: true, .. } => "closed well".to_string(),
+            CoreMsg::Stopped { .. } => "closed, not well".to_string(),
             other => format!("{other:?}"),
         });
     }

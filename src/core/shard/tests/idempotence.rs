@@ -138,7 +138,6 @@ fn a_kill_keeps_producers() {
         kill
         boot
         first
-        epoch t 1
         > ready
         A produce t-0:b pid=5 seq=1
         > A t-0 at 1 time 1700000000000

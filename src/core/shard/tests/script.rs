@@ -11,7 +11,7 @@
 //! | `release`, `release newest` | they complete, and nothing is held any more; the newest alone |
 //! | `fail`, `full`, `space` | the oldest held one fails; nothing can be allocated; it can again |
 //! | `wait 500` | so many milliseconds pass |
-//! | `boot`, `first` | a new process starts on the disk; ctl's first publication comes |
+//! | `boot`, `first` | a new process starts on the disk; what ctl found there and its first publication come, with epochs raised if the process before was killed |
 //! | `stop`, `kill` | ctl stops the shard; the process is gone |
 //! | `show disk`, `show ctl` | from here on operations on names, messages to ctl are told, too |
 //! | `ls` | names on the disk |
@@ -29,6 +29,7 @@ use bytes::Bytes;
 use super::disk::Disk;
 use super::requests;
 use crate::input::{CoreMsg, Input};
+use crate::log::checkpoint::DirectoryState;
 use crate::metadata::{ConfigResource, Delta, Image, PartitionState, Topic};
 use crate::shard::{Shard, ShardConfig};
 use crate::types::{
@@ -66,6 +67,8 @@ pub(super) struct Script {
     pub(super) clients: BTreeMap<char, Client>,
     conns: u64,
     pub(super) image: Image,
+    /// What ctl knows of the log directory.
+    pub(super) directory: DirectoryState,
     topics_made: u8,
     pub(super) shown: BTreeSet<String>,
     /// What was told since the last word.
@@ -94,6 +97,7 @@ impl Script {
             clients: BTreeMap::new(),
             conns: 0,
             image,
+            directory: DirectoryState::default(),
             topics_made: 0,
             shown: BTreeSet::new(),
             told: Vec::new(),
@@ -147,7 +151,7 @@ impl Script {
         let first = args.first().copied().unwrap_or("");
         match word {
             "boot" => self.boot(),
-            "first" => self.publish(self.everything()),
+            "first" => self.first(),
             "create" => self.create(first, &args[1..]),
             "delete" => self.delete(first),
             "config" => self.configure(first, &args[1..]),
@@ -250,6 +254,20 @@ impl Script {
     fn boot(&mut self) {
         self.shard = Shard::new(config());
         self.step(Input::Start);
+    }
+
+    fn first(&mut self) {
+        let state = Arc::new(self.directory.clone());
+        if !self.directory.clean {
+            for topic in self.image.topics.values_mut() {
+                for state in &mut Arc::make_mut(topic).partitions {
+                    state.leader_epoch.0 += 1;
+                }
+            }
+        }
+        self.directory.clean = false;
+        self.mesh(CoreMsg::Directory(state));
+        self.publish(self.everything());
     }
 
     fn kill(&mut self) {

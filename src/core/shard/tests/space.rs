@@ -140,10 +140,6 @@ fn a_segment_waits_for_space_to_begin() {
         stop
         > put t-0/00000000000000000001.index
         > put t-0/00000000000000000001.timeindex
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
-        > put .kafka_cleanshutdown
         > stopped
         ",
     );

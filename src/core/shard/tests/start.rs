@@ -3,73 +3,7 @@
 use super::{check, check_from_nothing};
 
 #[test]
-fn the_marker_goes_first_and_comes_last() {
-    check_from_nothing(
-        "
-        show disk ctl
-        boot
-        > remove .kafka_cleanshutdown
-        first
-        > applied 1
-        > ready
-        create t
-        > mkdir t-0
-        > put t-0/partition.metadata
-        > applied 2
-        stop
-        > put t-0/00000000000000000000.index
-        > put t-0/00000000000000000000.timeindex
-        > put t-0/leader-epoch-checkpoint
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
-        > put .kafka_cleanshutdown
-        > told ctl
-        > stopped
-        kill
-        boot
-        > remove .kafka_cleanshutdown
-        first
-        > applied 3
-        > ready
-        ls
-        > log-start-offset-checkpoint
-        > recovery-point-offset-checkpoint
-        > replication-offset-checkpoint
-        > t-0/
-        > t-0/00000000000000000000.index
-        > t-0/00000000000000000000.log
-        > t-0/00000000000000000000.timeindex
-        > t-0/leader-epoch-checkpoint
-        > t-0/partition.metadata
-        ",
-    );
-}
-
-#[test]
-fn nothing_is_served_before_the_marker_is_gone() {
-    check_from_nothing(
-        "
-        boot
-        first
-        > ready
-        create t
-        stop
-        > stopped
-        kill
-        show ctl
-        hold remove
-        boot
-        first
-        release
-        > applied 3
-        > ready
-        ",
-    );
-}
-
-#[test]
-fn an_unclean_start_waits_for_the_next_epoch() {
+fn an_unclean_start_has_the_next_epoch() {
     check_from_nothing(
         "
         boot
@@ -81,11 +15,8 @@ fn an_unclean_start_waits_for_the_next_epoch() {
         kill
         show disk ctl
         boot
-        > remove .kafka_cleanshutdown
         first
-        > applied 3, unclean
-        epoch t 1
-        > applied 4
+        > applied 3
         > ready
         A epochs t-0@0
         > A t-0 epoch 0 ends 1
@@ -96,47 +27,6 @@ fn an_unclean_start_waits_for_the_next_epoch() {
         > A t-0 epoch 0 ends 1
         A epochs t-0@1
         > A t-0 epoch 1 ends 2
-        ",
-    );
-}
-
-#[test]
-fn strays_are_set_aside_and_deleted_ones_removed() {
-    check_from_nothing(
-        "
-        plant gone-0/x
-        plant other-1/y
-        plant junk/z
-        plant __cluster_metadata-0/q
-        plant dead-0.0123456789abcdef0123456789abcdef-delete/x
-        show disk ctl
-        hold rename
-        boot
-        > remove .kafka_cleanshutdown
-        > remove dead-0.0123456789abcdef0123456789abcdef-delete
-        first
-        > note: gone-0 is not in the metadata: renamed to gone-0.abababababababababababababababab-stray; remove it by hand
-        > note: other-1 is not in the metadata: renamed to other-1.abababaaabababababababababababab-stray; remove it by hand
-        > rename gone-0 gone-0.abababababababababababababababab-stray
-        > rename other-1 other-1.abababaaabababababababababababab-stray
-        release
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
-        > applied 1
-        > ready
-        ls
-        > __cluster_metadata-0/
-        > __cluster_metadata-0/q
-        > gone-0.abababababababababababababababab-stray/
-        > gone-0.abababababababababababababababab-stray/x
-        > junk/
-        > junk/z
-        > log-start-offset-checkpoint
-        > other-1.abababaaabababababababababababab-stray/
-        > other-1.abababaaabababababababababababab-stray/y
-        > recovery-point-offset-checkpoint
-        > replication-offset-checkpoint
         ",
     );
 }
@@ -196,9 +86,6 @@ fn a_deleted_topic_makes_room_for_its_successor() {
         > A t-0 at 0
         delete t
         > rename t-0 t-0.01010101010101010101010101010101-delete
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
         > applied 3
         A produce t-0:b
         > A t-0 error 3 start -1
@@ -210,14 +97,9 @@ fn a_deleted_topic_makes_room_for_its_successor() {
         > put t-0/leader-epoch-checkpoint
         > A t-0 at 0
         wait 70000
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
+        > offsets of 1
         > remove t-0.01010101010101010101010101010101-delete
         ls
-        > log-start-offset-checkpoint
-        > recovery-point-offset-checkpoint
-        > replication-offset-checkpoint
         > t-0/
         > t-0/00000000000000000000.log
         > t-0/leader-epoch-checkpoint
@@ -249,9 +131,6 @@ fn a_partition_that_is_offline_can_be_deleted() {
         show disk ctl
         delete t
         > remove t-0
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
         > applied 4
         ",
     );
@@ -278,9 +157,6 @@ fn a_directory_of_another_topic_is_set_aside() {
         show disk ctl
         delete t
         > rename t-0 t-0.77777777777777777777777777777777-stray
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
         > applied 4
         create t
         > mkdir t-0
@@ -325,7 +201,6 @@ fn a_kill_while_a_segment_is_finished() {
         kill
         boot
         first
-        epoch t 1
         > ready
         A produce t-0:y*500000 pid=5 seq=0
         > A t-0 at 1 time 1700000000000
@@ -365,7 +240,6 @@ fn a_kill_while_a_segment_is_created() {
         kill
         boot
         first
-        epoch t 1
         > ready
         A fetch t-0@0
         > A t-0 [0:x*1000000] hw 1 from file
@@ -373,36 +247,6 @@ fn a_kill_while_a_segment_is_created() {
         > A t-0 [] hw 1
         A produce t-0:y*500000
         > A t-0 at 1
-        ",
-    );
-}
-
-#[test]
-fn a_topic_waits_until_a_stray_has_left_its_name() {
-    check_from_nothing(
-        "
-        plant t-0/x
-        hold rename
-        boot
-        first
-        > note: t-0 is not in the metadata: renamed to t-0.abababababababababababababababab-stray; remove it by hand
-        create t
-        A produce t-0:a
-        > A t-0 error 3 start -1
-        release
-        > ready
-        A produce t-0:b
-        > A t-0 at 0
-        ls
-        > log-start-offset-checkpoint
-        > recovery-point-offset-checkpoint
-        > replication-offset-checkpoint
-        > t-0.abababababababababababababababab-stray/
-        > t-0.abababababababababababababababab-stray/x
-        > t-0/
-        > t-0/00000000000000000000.log
-        > t-0/leader-epoch-checkpoint
-        > t-0/partition.metadata
         ",
     );
 }

@@ -17,23 +17,20 @@ fn the_order_of_a_stop() {
         C produce t-0:b
         release
         > A t-0 at 0
+        > drained
         > put t-0/00000000000000000000.index
         > put t-1/00000000000000000000.index
         > put t-0/00000000000000000000.timeindex
         > put t-1/00000000000000000000.timeindex
         > put t-1/leader-epoch-checkpoint
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
-        > put .kafka_cleanshutdown
-        > told ctl
+        > closed well
         > stopped
         ",
     );
 }
 
 #[test]
-fn the_marker_waits_for_every_partition() {
+fn ctl_is_told_when_every_partition_is_closed() {
     check(
         "
         create t
@@ -42,20 +39,13 @@ fn the_marker_waits_for_every_partition() {
         show disk ctl
         hold truncate
         stop
+        > drained
         release
         > put t-0/00000000000000000000.index
         > put t-0/00000000000000000000.timeindex
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
-        > put .kafka_cleanshutdown
-        > told ctl
+        > closed well
         > stopped
         ls
-        > .kafka_cleanshutdown
-        > log-start-offset-checkpoint
-        > recovery-point-offset-checkpoint
-        > replication-offset-checkpoint
         > t-0/
         > t-0/00000000000000000000.index
         > t-0/00000000000000000000.log
@@ -67,7 +57,7 @@ fn the_marker_waits_for_every_partition() {
 }
 
 #[test]
-fn a_stop_during_recovery_leaves_no_marker() {
+fn a_stop_during_recovery_is_not_clean() {
     check_from_nothing(
         "
         boot
@@ -82,8 +72,9 @@ fn a_stop_during_recovery_leaves_no_marker() {
         first
         show disk ctl
         stop
+        > drained
         > note: stopped before recovery was complete: the next start recovers
-        > told ctl
+        > closed, not well
         > stopped
         release
         ls
@@ -96,7 +87,7 @@ fn a_stop_during_recovery_leaves_no_marker() {
 }
 
 #[test]
-fn a_stop_before_the_first_look_leaves_no_marker() {
+fn a_stop_before_the_first_publication_is_not_clean() {
     check_from_nothing(
         "
         boot
@@ -110,12 +101,10 @@ fn a_stop_before_the_first_look_leaves_no_marker() {
         hold all
         boot
         stop
+        > drained
         > note: stopped before recovery was complete: the next start recovers
-        > told ctl
+        > closed, not well
         > stopped
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
         release
         first
         ",
@@ -131,6 +120,7 @@ fn partitions_being_created_are_closed_too() {
         create u 3
         show disk ctl
         stop
+        > drained
         > put t-0/00000000000000000000.index
         > put t-1/00000000000000000000.index
         > put t-0/00000000000000000000.timeindex
@@ -145,18 +135,14 @@ fn partitions_being_created_are_closed_too() {
         > put u-0/00000000000000000000.timeindex
         > put u-1/00000000000000000000.timeindex
         > put u-2/00000000000000000000.timeindex
-        > put recovery-point-offset-checkpoint
-        > put log-start-offset-checkpoint
-        > put replication-offset-checkpoint
-        > put .kafka_cleanshutdown
-        > told ctl
+        > closed well
         > stopped
         ",
     );
 }
 
 #[test]
-fn an_offline_partition_means_no_marker() {
+fn an_offline_partition_is_told() {
     check_from_nothing(
         "
         boot
@@ -175,13 +161,11 @@ fn an_offline_partition_means_no_marker() {
         > ready
         show ctl
         stop
+        > drained
         > note: a partition is offline: the stop is not marked as clean
-        > told ctl
+        > closed, not well
         > stopped
         ls
-        > log-start-offset-checkpoint
-        > recovery-point-offset-checkpoint
-        > replication-offset-checkpoint
         > t-0/
         > t-0/00000000000000000000.index
         > t-0/00000000000000000000.log

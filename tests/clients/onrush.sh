@@ -20,7 +20,9 @@ end() {
 onrush_start() {
   local dir=$1 overrides=() setting
   shift
-  for setting in "$@"; do overrides+=(--override "$setting"); done
+  # ONRUSH_TEST_OVERRIDES: as for the brokers of `cargo test`.
+  # shellcheck disable=SC2086
+  for setting in "$@" ${ONRUSH_TEST_OVERRIDES:-}; do overrides+=(--override "$setting"); done
   ONRUSH_PORT=${ONRUSH_AT:-$(free_port)}
   "${ONRUSH:?path of the binary}" start --override "listeners=PLAINTEXT://127.0.0.1:$ONRUSH_PORT" --override "log.dirs=$dir" ${overrides[@]+"${overrides[@]}"} >> "$WORK/onrush.log" 2>&1 &
   ONRUSH_PID=$!

@@ -9,26 +9,30 @@ use super::coordinator::Coordinator;
 use super::draft::Draft;
 use super::event::{Change, Event};
 use super::reply::{LeaveReply, LeftMember, Reply};
-use super::request::{Leave, LeavingMember};
+use super::request::{Leave, LeavingMember, Request};
 use super::types::{Answer, CallId, Decision, GroupState};
 use crate::types::{ErrorCode, Monotonic, Now};
 
 impl Coordinator {
     pub(super) fn leave(&self, now: Now, call: CallId, request: &Leave) -> Decision {
-        let refuse = |error| {
-            let members = Vec::new();
-            Decision::answer(call, false, Reply::Leave(LeaveReply { error, members }))
-        };
         if request.group_id.is_empty() {
-            return refuse(ErrorCode::InvalidGroupId);
+            let reply = Request::Leave(request.clone()).refuse(ErrorCode::InvalidGroupId);
+            return Decision::answer(call, false, reply);
         }
         if !self.groups.contains_key(&request.group_id) {
-            return refuse(ErrorCode::UnknownMemberId);
+            // As if it were there and had none of them.
+            let error = ErrorCode::UnknownMemberId;
+            let members = request.members.iter();
+            let reply = Reply::Leave(LeaveReply {
+                error: ErrorCode::None,
+                members: members.map(|it| LeftMember::new(it, error)).collect(),
+            });
+            return Decision::answer(call, false, reply);
         }
         let mut draft = Draft::new(self, now, &request.group_id);
-        let members = request.members.iter().map(|member| LeftMember {
-            error: draft.leave_one(member).err().unwrap_or_default(),
-            ..LeftMember::unasked(member)
+        let members = request.members.iter().map(|member| {
+            let error = draft.leave_one(member).err().unwrap_or_default();
+            LeftMember::new(member, error)
         });
         let members: Vec<LeftMember> = members.collect();
         if members.iter().any(|it| it.error == ErrorCode::None) {

@@ -113,7 +113,7 @@ impl SyncReply {
 /// LeaveGroup's answer. Versions 0 to 2 tell the error of the whole, or else the one of their only member.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LeaveReply {
-    /// Of the whole.
+    /// Of the whole; no members are told then.
     pub error: ErrorCode,
     /// In the order of the request.
     pub members: Vec<LeftMember>,
@@ -131,12 +131,12 @@ pub struct LeftMember {
 }
 
 impl LeftMember {
-    /// Not looked at, because the whole request failed.
-    pub(super) fn unasked(member: &LeavingMember) -> Self {
+    /// What became of a member of a request.
+    pub(super) fn new(member: &LeavingMember, error: ErrorCode) -> Self {
         Self {
             member_id: member.member_id.clone(),
             instance_id: member.instance_id.clone(),
-            error: ErrorCode::None,
+            error,
         }
     }
 }

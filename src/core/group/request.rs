@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::GroupState;
 use super::reply::{
-    CommitReply, DescribeReply, FetchReply, JoinReply, LeaveReply, LeftMember, OffsetDeleteReply,
-    Reply, SyncReply, TopicErrors,
+    CommitReply, DescribeReply, FetchReply, JoinReply, LeaveReply, OffsetDeleteReply, Reply,
+    SyncReply, TopicErrors,
 };
 use crate::types::{ErrorCode, LeaderEpoch, Offset, PartitionIndex, TopicId};
 
@@ -237,9 +237,9 @@ impl Request {
             Self::Join(it) => Reply::Join(JoinReply::error(error, it.member_id.clone())),
             Self::Sync(_) => Reply::Sync(SyncReply::error(error)),
             Self::Heartbeat(_) => Reply::Heartbeat(error),
-            Self::Leave(it) => Reply::Leave(LeaveReply {
+            Self::Leave(_) => Reply::Leave(LeaveReply {
                 error,
-                members: it.members.iter().map(LeftMember::unasked).collect(),
+                members: Vec::new(),
             }),
             Self::Commit(it) => Reply::Commit(CommitReply {
                 topics: it.topics.iter().map(|t| t.all(error)).collect(),

@@ -304,7 +304,7 @@ fn a_log_that_refuses_changes_nothing() {
         > A fetched t-0=-1
         refuse
         A leave
-        > A left 15 a1:0
+        > A left 15
         A beat
         > A beat 0
         A leave

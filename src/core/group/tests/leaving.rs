@@ -8,8 +8,8 @@ fn rule_6_13_each_member_that_leaves_has_an_error_of_its_own() {
     let mut script = super::Script::new(super::config());
     script.run(
         "
-        A leave id=x
-        > A left 25
+        A leave x i:i
+        > A left 0 x:25 nobody(i):25
         ",
     );
     script.run(PAIR);

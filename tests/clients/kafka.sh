@@ -10,10 +10,11 @@ X
 java_of_kafka() { java -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile="$WORK/log4j2.xml" -Dlevel="${LEVEL:-error}" -cp "$LIBS/*" "$@"; }
 k() { timeout -s KILL "${PATIENCE:-60}" java -Xmx384m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile="$WORK/log4j2.xml" -cp "$LIBS/*" "$@"; }
 
-# kafka_start DIR: a real broker over DIR (formatted if it is empty); sets KAFKA_PID and KAFKA_PORT.
+# kafka_start DIR [key=value...]: a real broker over DIR (formatted if it is empty); sets KAFKA_PID and KAFKA_PORT.
 # Node id and cluster id are those of DIR/meta.properties, if it has one.
 kafka_start() {
   local dir=$1 node=1 controller
+  shift
   KAFKA_PORT=$(free_port); controller=$(free_port)
   [ -e "$dir/meta.properties" ] && node=$(sed -n 's/^node.id=//p' "$dir/meta.properties")
   cat > "$WORK/kafka.properties" <<X
@@ -33,6 +34,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
+$(printf '%s\n' "$@")
 X
   if [ ! -e "$dir/meta.properties" ]; then
     mkdir -p "$dir"

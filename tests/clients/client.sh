@@ -46,7 +46,7 @@ own_broker() {
     BROKER=127.0.0.1:$ONRUSH_PORT own=$ONRUSH_PID
   fi
   export BROKER
-  trap 'end $own KILL; rm -rf "$WORK/broker"' EXIT
+  trap 'end $own; rm -rf "$WORK/broker"' EXIT
 }
 
 # suite CLIENT VERSION LIST COMMAND...: the checks of the list with this adapter.

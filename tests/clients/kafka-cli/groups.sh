@@ -40,6 +40,12 @@ group_reset() {
   k $G $B --describe --group "$R-g1" | awk -v topic="$R-g" '$2 == topic { lag += $6; n++ } END { exit lag < 10 || n != 6 }'
   k $G $B --reset-offsets --group "$R-g1" --topic "$R-g:0,1" --to-datetime 2020-01-01T00:00:00.000 --execute | has "$R-g +1 +0"
 }
+group_delete_offsets() {
+  k $G $B --delete-offsets --group "$R-g1" --topic "$R-g:0" | has "$R-g +0 +Successful"
+  k $G $B --describe --group "$R-g1" > "$WORK/describe"
+  lacks "$R-g +0 " < "$WORK/describe"
+  has "$R-g +1 " < "$WORK/describe"
+}
 group_unknown() {
   { k $G $B --describe --group "$R-absent" 2>&1 || true; } | has 'does not exist|not found'
   { k $G $B --delete --group "$R-absent" 2>&1 || true; } | has 'does not exist|not found|could not be deleted|failed'

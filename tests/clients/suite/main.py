@@ -9,6 +9,7 @@ import argparse
 import concurrent.futures
 import os
 import random
+import socket
 import sys
 import time
 import traceback
@@ -40,10 +41,15 @@ def wanted(settings):
 
 
 def run(name, settings):
-    """None if the check holds, else why not."""
+    """None if the check holds, else why not; and its seconds."""
     begun = time.monotonic()
     if name not in kit.CHECKS:
         return "there is no such check", 0
+    host, port = settings.broker.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        return f"the broker is gone: {error}", 0
     ctx = kit.Context(name, settings)
     try:
         kit.CHECKS[name](ctx)

@@ -9,6 +9,7 @@ mod errors;
 mod librdkafka;
 mod produce_fetch;
 mod resources;
+mod shards;
 mod startup;
 mod stop;
 mod topics;

@@ -26,6 +26,7 @@ pub struct Setup {
     arguments: Vec<String>,
     data: Option<PathBuf>,
     starts_with: Vec<String>,
+    environment: Vec<(String, String)>,
     port: u16,
 }
 
@@ -69,6 +70,7 @@ impl Setup {
             arguments: Vec::new(),
             data: None,
             starts_with: Vec::new(),
+            environment: Vec::new(),
             port: free_port(),
         }
     }
@@ -84,6 +86,13 @@ impl Setup {
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -122,6 +131,8 @@ impl Setup {
         set(format!("log.dirs={}", self.data_in(dir).display()));
         let overrides = self.overrides.iter().chain(&self.starts_with);
         overrides.cloned().for_each(set);
+        let environment = self.environment.iter();
+        command.envs(environment.map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command
     }

@@ -152,6 +152,15 @@ fn a_port_in_use_is_refused_by_several_shards_too() {
     );
 }
 
+/// Waits for a line of the log, which a thread of its own writes.
+fn wait_for(broker: &Broker, says: &str) {
+    let begun = Instant::now();
+    while !broker.output().contains(says) {
+        assert!(begun.elapsed() < PATIENCE, "{}", broker.output());
+        std::thread::yield_now();
+    }
+}
+
 /// Opens connections until so many are served; never may there be more. Returns them.
 fn fill(broker: &Broker, most: usize) -> Vec<Client> {
     let begun = Instant::now();
@@ -187,7 +196,7 @@ fn limits_of_connections_are_exact_over_all_shards() {
     ] {
         let broker = shards(3).set(setting).start();
         let mut served = fill(&broker, most);
-        assert!(broker.output().contains(says), "{}", broker.output());
+        wait_for(&broker, says);
         // Each that goes makes room for one.
         served.truncate(most - 2);
         let more = fill(&broker, 2);

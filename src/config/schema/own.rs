@@ -12,5 +12,5 @@ keys! {
     /// When acks=all is answered: flushed, after the data is on stable storage; written, after the kernel has it.
     "onrush.durability": String, Some("flushed"), OneOf(&["flushed", "written"]), ReadOnly, Honoured;
     /// Shards, each a thread that owns partitions and connections: one per CPU that the process may use when not set.
-    "onrush.shards": Int, Some("1"), Between(1, 128), ReadOnly, Honoured;
+    "onrush.shards": Int, None, Between(1, 128), ReadOnly, Honoured;
 }

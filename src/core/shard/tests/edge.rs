@@ -2,7 +2,8 @@
 
 use super::replies;
 use super::script::Script;
-use crate::effect::{DiskError, DiskOp, Effect, Note};
+use crate::ask::Answer;
+use crate::effect::{DiskError, DiskOp, Effect, Note, Part};
 use crate::input::{CoreMsg, Effects, Input};
 use crate::types::{ConnId, CoreId, Millis, Monotonic};
 
@@ -101,7 +102,11 @@ impl Script {
                     self.inbox.push_back(Input::Closed { conn });
                 }
             }
-            Effect::Mesh { msg, .. } => self.on_message(msg),
+            Effect::Mesh { core, msg } if core == CoreId(0) => self.on_message(msg),
+            Effect::Mesh { core, msg } => {
+                let msg = self.lend(msg);
+                self.outbox.push((core, msg));
+            }
             Effect::Wake { at } => self.wake = Some(at),
             Effect::Again { work } => self.again.push_back(work),
             Effect::Note(Note::Ready) => self.told.push("ready".to_string()),
@@ -112,6 +117,20 @@ impl Script {
             Effect::Halt(why) => self.told.push(format!("halt: {why}")),
             Effect::Stopped => self.told.push("stopped".to_string()),
         }
+    }
+
+    /// Bytes of this shard's files travel as bytes.
+    fn lend(&self, mut msg: CoreMsg) -> CoreMsg {
+        if let CoreMsg::Answer {
+            answer: Answer::Fetched(all),
+            ..
+        } = &mut msg
+        {
+            for part in all.iter_mut().flat_map(|one| &mut one.records) {
+                *part = Part::Head(self.disk.bytes_of(part).0.into());
+            }
+        }
+        msg
     }
 
     fn on_message(&mut self, msg: CoreMsg) {

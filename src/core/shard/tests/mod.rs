@@ -16,6 +16,7 @@ mod idempotence;
 mod list_offsets;
 mod produce;
 mod session;
+mod several;
 mod space;
 mod start;
 mod stop;

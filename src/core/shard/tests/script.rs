@@ -56,6 +56,9 @@ pub(super) struct Client {
 
 /// A broker of one shard and everything around it.
 pub(super) struct Script {
+    pub(super) core: CoreId,
+    /// How many shards the broker has, this one included; the others are in `several`.
+    shards: u16,
     pub(super) shard: Shard,
     pub(super) disk: Disk,
     pub(super) now: Now,
@@ -63,6 +66,8 @@ pub(super) struct Script {
     pub(super) again: VecDeque<WorkId>,
     /// What the edge has to tell the shard.
     pub(super) inbox: VecDeque<Input>,
+    /// Messages to other shards.
+    pub(super) outbox: Vec<(CoreId, CoreMsg)>,
     pub(super) held: BTreeSet<String>,
     pub(super) clients: BTreeMap<char, Client>,
     conns: u64,
@@ -79,12 +84,19 @@ pub(super) struct Script {
 impl Script {
     /// A process on an empty disk that was not started yet.
     pub(super) fn new() -> Self {
+        Self::of(CoreId(1), 1)
+    }
+
+    /// One shard of several, likewise.
+    pub(super) fn of(core: CoreId, shards: u16) -> Self {
         let image = Image {
             cluster_id: "cluster".into(),
             ..Image::default()
         };
         Self {
-            shard: Shard::new(config()),
+            core,
+            shards,
+            shard: Shard::new(config(core, shards)),
             disk: Disk::default(),
             now: Now {
                 mono: Monotonic(0),
@@ -93,12 +105,14 @@ impl Script {
             wake: None,
             again: VecDeque::new(),
             inbox: VecDeque::new(),
+            outbox: Vec::new(),
             held: BTreeSet::new(),
             clients: BTreeMap::new(),
             conns: 0,
             image,
             directory: DirectoryState::default(),
-            topics_made: 0,
+            // Of the ids that follow, the first shard owns partition 0.
+            topics_made: if shards > 1 { 11 } else { 0 },
             shown: BTreeSet::new(),
             told: Vec::new(),
             correlation: 0,
@@ -252,7 +266,7 @@ impl Script {
     // ---- ctl ----
 
     fn boot(&mut self) {
-        self.shard = Shard::new(config());
+        self.shard = Shard::new(config(self.core, self.shards));
         self.step(Input::Start);
     }
 
@@ -275,6 +289,7 @@ impl Script {
         self.clients.clear();
         self.again.clear();
         self.inbox.clear();
+        self.outbox.clear();
         self.wake = None;
         self.held.clear();
     }
@@ -375,10 +390,10 @@ impl Script {
     }
 }
 
-fn config() -> ShardConfig {
+fn config(core: CoreId, shards: u16) -> ShardConfig {
     ShardConfig {
-        core: CoreId(1),
-        shards: 1,
+        core,
+        shards,
         ctl: CoreId(0),
         node_id: NODE,
         incarnation: [0xab; 16],

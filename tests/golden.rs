@@ -41,11 +41,22 @@ macro_rules! for_api {
             1 => $function::<m::FetchRequest>($exchange),
             2 => $function::<m::ListOffsetsRequest>($exchange),
             3 => $function::<m::MetadataRequest>($exchange),
+            8 => $function::<m::OffsetCommitRequest>($exchange),
+            9 => $function::<m::OffsetFetchRequest>($exchange),
+            10 => $function::<m::FindCoordinatorRequest>($exchange),
+            11 => $function::<m::JoinGroupRequest>($exchange),
+            12 => $function::<m::HeartbeatRequest>($exchange),
+            13 => $function::<m::LeaveGroupRequest>($exchange),
+            14 => $function::<m::SyncGroupRequest>($exchange),
+            15 => $function::<m::DescribeGroupsRequest>($exchange),
+            16 => $function::<m::ListGroupsRequest>($exchange),
             18 => $function::<m::ApiVersionsRequest>($exchange),
             19 => $function::<m::CreateTopicsRequest>($exchange),
             20 => $function::<m::DeleteTopicsRequest>($exchange),
             22 => $function::<m::InitProducerIdRequest>($exchange),
             32 => $function::<m::DescribeConfigsRequest>($exchange),
+            42 => $function::<m::DeleteGroupsRequest>($exchange),
+            47 => $function::<m::OffsetDeleteRequest>($exchange),
             60 => $function::<m::DescribeClusterRequest>($exchange),
             75 => $function::<m::DescribeTopicPartitionsRequest>($exchange),
             other => panic!("{}: no API {other} here", $exchange.name),
@@ -108,7 +119,7 @@ fn requests_pass_the_guard_and_are_decoded_whole() {
         served.len(),
         kinds.len()
     );
-    assert!(kinds.len() >= 25);
+    assert!(kinds.len() >= 40);
 }
 
 #[test]

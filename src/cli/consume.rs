@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::client::consumer::{Consumer, Place};
 use super::client::{Client, Leader};
 use super::output::{Out, Progress, text_or_hex};
-use super::{CliError, Connect, unescape};
+use super::{CliError, Connect, consume_group, unescape};
 
 /// Kafka's numbers for the first offset and the one after the last.
-const EARLIEST: i64 = -2;
-const LATEST: i64 = -1;
+pub(super) const EARLIEST: i64 = -2;
+pub(super) const LATEST: i64 = -1;
 
 /// `onrush consume`
 #[derive(Debug, Args)]
@@ -24,10 +24,13 @@ const LATEST: i64 = -1;
 )]
 pub struct ConsumeArgs {
     /// Which topic to read.
-    topic: String,
-    /// Begin with the first record; otherwise with what comes from now on.
+    pub(super) topic: String,
+    /// Read as a member of this consumer group: partitions are shared with its other members, and what was printed is committed.
+    #[arg(short, long, conflicts_with_all = ["partition", "offset"])]
+    group: Option<String>,
+    /// Begin with the first record; otherwise with what comes from now on. A group goes on where it has committed.
     #[arg(short = 'f', long)]
-    from_beginning: bool,
+    pub(super) from_beginning: bool,
     /// Read this partition only.
     #[arg(short, long)]
     partition: Option<i32>,
@@ -42,13 +45,13 @@ pub struct ConsumeArgs {
     offset: Option<i64>,
     /// End after so many records.
     #[arg(short = 'n', long, value_name = "COUNT")]
-    max_messages: Option<u64>,
+    pub(super) max_messages: Option<u64>,
     /// End when the records are read that are there now.
     #[arg(short = 'e', long)]
-    exit_at_end: bool,
+    pub(super) exit_at_end: bool,
     /// End with an error when no record comes for so long.
     #[arg(long, value_name = "MS")]
-    timeout_ms: Option<u64>,
+    pub(super) timeout_ms: Option<u64>,
     /// Print keys too, with this between key and value. \t stands for a tab.
     #[arg(short = 'K', long, value_name = "TEXT", value_parser = unescape)]
     key_separator: Option<String>,
@@ -59,7 +62,7 @@ pub struct ConsumeArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    connect: Connect,
+    pub(super) connect: Connect,
 }
 
 #[derive(Serialize)]
@@ -75,6 +78,9 @@ struct JsonRecord<'a> {
 
 /// Runs the command.
 pub fn run(args: &ConsumeArgs, out: &mut Out) -> Result<(), CliError> {
+    if let Some(group) = &args.group {
+        return consume_group::run(args, group, out);
+    }
     let mut client = args.connect.client();
     let mut leaders = client.retry(|c| c.leaders(&args.topic, false))?;
     if let Some(only) = args.partition {
@@ -191,7 +197,7 @@ fn pump(
     }
 }
 
-fn print(
+pub(super) fn print(
     args: &ConsumeArgs,
     place: Place,
     record: &RecordView<'_>,

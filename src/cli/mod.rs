@@ -6,7 +6,9 @@
 
 pub mod client;
 pub mod consume;
+mod consume_group;
 pub mod dump;
+pub mod group;
 pub mod output;
 pub mod produce;
 pub mod start;
@@ -42,6 +44,9 @@ enum Command {
     /// Creates, lists, describes and deletes topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),
+    /// Lists, describes and deletes consumer groups.
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Sends lines of stdin as records.
     Produce(produce::ProduceArgs),
     /// Prints records.
@@ -144,6 +149,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Start(args)) => return start::run(&args.options()),
         Some(Command::Format(args)) => start::format(args, &mut out),
         Some(Command::Topic(command)) => topic::run(command, &mut out),
+        Some(Command::Group(command)) => group::run(command, &mut out),
         Some(Command::Produce(args)) => produce::run(args, &mut out),
         Some(Command::Consume(args)) => consume::run(args, &mut out),
         Some(Command::DumpLog(args)) => dump::run(args, &mut out),
@@ -209,6 +215,12 @@ mod tests {
             ("onrush consume t -p 0 -o -5", true),
             ("onrush consume t -o 5", false),
             ("onrush consume t -p 0 -o 5 --from-beginning", false),
+            ("onrush consume t --group g -f -n 3", true),
+            ("onrush consume t --group g -p 0", false),
+            ("onrush group list --json", true),
+            ("onrush group describe", true),
+            ("onrush group describe g -b h:1", true),
+            ("onrush group delete", false),
             ("onrush nonsense", false),
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod errors;
+mod groups;
 mod librdkafka;
 mod produce_fetch;
 mod resources;

@@ -2,12 +2,14 @@
 //!
 //! Purpose: one request at a time, versions negotiated, leaders looked up, retriable errors tried again with bounded rests.
 //! Invariants: 1. Every wait is bounded by the client's `patience`. 2. A frame's length is checked before it is read.
-//! Deliberately absent: pipelining, consumer groups, transactions, TLS and SASL.
+//! Deliberately absent: pipelining, transactions, TLS and SASL.
 //! Source: the Kafka protocol guide; `org.apache.kafka.clients.NetworkClient` for which errors are worth a retry.
 
 mod admin;
 mod conn;
 pub mod consumer;
+pub mod group;
+pub mod member;
 pub mod producer;
 
 use std::collections::BTreeMap;
@@ -116,6 +118,8 @@ impl ClientError {
                     | ErrorCode::KafkaStorageError
                     | ErrorCode::NetworkException
                     | ErrorCode::CoordinatorLoadInProgress
+                    | ErrorCode::CoordinatorNotAvailable
+                    | ErrorCode::NotCoordinator
             ),
         }
     }

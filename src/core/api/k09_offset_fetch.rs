@@ -13,7 +13,6 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
-use kafka_protocol::protocol::StrBytes;
 
 use super::context::{arc, text, topic_name};
 use crate::group::reply::{FetchReply, FetchedPartition, FetchedTopic};
@@ -103,7 +102,7 @@ pub fn finish(version: i16, pending: Pending, replies: Vec<FetchReply>) -> Offse
                 .with_partition_index(partition.partition.0)
                 .with_committed_offset(partition.offset.0)
                 .with_committed_leader_epoch(partition.leader_epoch.0)
-                .with_metadata(words(&partition))
+                .with_metadata(Some(text(&partition.metadata)))
                 .with_error_code(partition.error.code())
         });
         OffsetFetchResponseTopic::default()
@@ -122,7 +121,7 @@ fn group_of(reply: FetchReply) -> OffsetFetchResponseGroup {
                 .with_partition_index(partition.partition.0)
                 .with_committed_offset(partition.offset.0)
                 .with_committed_leader_epoch(partition.leader_epoch.0)
-                .with_metadata(words(&partition))
+                .with_metadata(Some(text(&partition.metadata)))
                 .with_error_code(partition.error.code())
         });
         OffsetFetchResponseTopics::default()
@@ -133,10 +132,6 @@ fn group_of(reply: FetchReply) -> OffsetFetchResponseGroup {
         .with_group_id(text(&reply.group_id).into())
         .with_topics(topics.collect())
         .with_error_code(reply.error.code())
-}
-
-fn words(partition: &FetchedPartition) -> Option<StrBytes> {
-    Some(text(&partition.metadata))
 }
 
 fn beside_each(topics: Topics, error: ErrorCode) -> Vec<FetchedTopic> {

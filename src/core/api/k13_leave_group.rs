@@ -40,7 +40,7 @@ pub fn plan(version: i16, request: &LeaveGroupRequest) -> Leave {
 
 /// The answer.
 #[must_use]
-pub fn finish(version: i16, reply: LeaveReply) -> LeaveGroupResponse {
+pub fn finish(version: i16, reply: &LeaveReply) -> LeaveGroupResponse {
     if version < MEMBERS_SINCE {
         let only = reply.members.first().map(|member| member.error);
         let error = match reply.error {
@@ -100,14 +100,14 @@ mod tests {
                 }],
             };
             let unknown = reply(ErrorCode::None, ErrorCode::UnknownMemberId);
-            let got = recoded(&finish(version, unknown), version);
+            let got = recoded(&finish(version, &unknown), version);
             if version < 3 {
                 assert_eq!(got.error_code, 25);
             } else {
                 assert_eq!((got.error_code, got.members[0].error_code), (0, 25));
             }
             let elsewhere = reply(ErrorCode::NotCoordinator, ErrorCode::None);
-            let got = recoded(&finish(version, elsewhere), version);
+            let got = recoded(&finish(version, &elsewhere), version);
             assert_eq!((got.error_code, got.members.len()), (16, 0));
         }
     }

@@ -159,7 +159,7 @@ impl Shard {
             }
             Kind::Leave => {
                 let reply = take(replies.next(), leave_of);
-                self.answer(asked, &k13_leave_group::finish(version, reply), out);
+                self.answer(asked, &k13_leave_group::finish(version, &reply), out);
             }
             Kind::Sync => {
                 let reply = take(replies.next(), sync_of);

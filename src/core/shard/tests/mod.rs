@@ -5,6 +5,7 @@
 
 mod disk;
 mod edge;
+mod group_words;
 mod replies;
 mod requests;
 mod script;
@@ -12,6 +13,7 @@ mod script;
 mod cold;
 mod fetch;
 mod flow;
+mod groups;
 mod idempotence;
 mod list_offsets;
 mod produce;

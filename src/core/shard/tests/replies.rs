@@ -42,13 +42,13 @@ pub(super) fn render(due: &Due, mut frame: Bytes, from_file: bool) -> Vec<String
             let (error, count) = (response.error_code, response.api_keys.len());
             vec![format!("versions: error {error}, {count} keys")]
         }
-        key => panic!("answers of {key} are not rendered"),
+        _ => super::group_words::render(due, &mut frame, version),
     };
     assert!(frame.is_empty(), "nothing follows the answer");
     texts
 }
 
-fn decode<T: Decodable>(frame: &mut Bytes, version: i16) -> T {
+pub(super) fn decode<T: Decodable>(frame: &mut Bytes, version: i16) -> T {
     T::decode(frame, version).expect("an answer can be decoded")
 }
 

@@ -7,6 +7,7 @@
 //! | `list t-0@-1` | `v=7 epoch=-1` |
 //! | `epochs t-0@5` (the epoch asked for) | `v=4 epoch=-1` |
 //! | `versions` | `v=3` |
+//! | about groups | see `group_words` |
 //! | `raw 0012…` | a whole frame in hexadecimal |
 //!
 //! A record is its value, `x*500` is 500 times x, `a@7` has timestamp 7 (otherwise the time when scripts begin). Instead of records: `null`, `none` (no bytes), `broken` (a bit is
@@ -46,9 +47,9 @@ pub(super) struct Due {
 }
 
 /// A request's words, sorted.
-struct Words<'a> {
-    items: Vec<&'a str>,
-    options: BTreeMap<&'a str, &'a str>,
+pub(super) struct Words<'a> {
+    pub(super) items: Vec<&'a str>,
+    pub(super) options: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Words<'a> {
@@ -64,7 +65,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn get<T: TryFrom<i64>>(&self, key: &str, default: i64) -> T {
+    pub(super) fn get<T: TryFrom<i64>>(&self, key: &str, default: i64) -> T {
         let number = self.options.get(key).map_or(default, |text| {
             text.parse()
                 .unwrap_or_else(|_| panic!("{key}={text}: a number"))
@@ -112,19 +113,19 @@ pub(super) fn encode(text: &str, correlation_id: i32, image: &Image) -> (Bytes, 
             encoder.frame(versions::API_VERSIONS, version, version.min(4), &request)
         }
         "raw" => (unhex(rest), None),
-        other => panic!("{other}: no such request"),
+        other => super::group_words::encode(other, &encoder),
     }
 }
 
-struct Encoder<'a> {
-    words: &'a Words<'a>,
+pub(super) struct Encoder<'a> {
+    pub(super) words: &'a Words<'a>,
     correlation_id: i32,
     image: &'a Image,
 }
 
 impl Encoder<'_> {
     /// `as_version` is how the body is encoded, where the version itself cannot be.
-    fn frame(
+    pub(super) fn frame(
         &self,
         api_key: i16,
         version: i16,
@@ -315,7 +316,7 @@ impl Encoder<'_> {
     }
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub(super) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_string()))
 }
 

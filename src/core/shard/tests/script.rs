@@ -79,6 +79,8 @@ pub(super) struct Script {
     /// What was told since the last word.
     pub(super) told: Vec<String>,
     correlation: i32,
+    /// The member id that each connection was told last; `%A` in requests and answers.
+    pub(super) members: BTreeMap<char, String>,
 }
 
 impl Script {
@@ -116,6 +118,7 @@ impl Script {
             shown: BTreeSet::new(),
             told: Vec::new(),
             correlation: 0,
+            members: BTreeMap::new(),
         }
     }
 
@@ -212,7 +215,11 @@ impl Script {
             }
             _ => {
                 self.correlation += 1;
-                let (frame, due) = requests::encode(request, self.correlation, &self.image);
+                let mut request = request.to_owned();
+                for (member, id) in &self.members {
+                    request = request.replace(&format!("%{member}"), id);
+                }
+                let (frame, due) = requests::encode(&request, self.correlation, &self.image);
                 self.send(name, frame, due);
             }
         }

@@ -110,6 +110,7 @@ fn one_disk<'a>(
         let down = ledger.down();
         let unanswered = down.unanswered;
         assert!(unanswered >= UNANSWERED_MIN, "only {unanswered} unanswered");
+        other_shards(&mut site, &mut random);
         if let Moment::InStart = moment {
             for _ in 0..random.range(1, 4) {
                 site.computer.power_on();
@@ -125,6 +126,15 @@ fn one_disk<'a>(
     let (records, _) = ledger.finish();
     table.records += records;
     site.end();
+}
+
+/// From the next start on another number of shards, unless the run sets one: what is on disk does not depend on it.
+fn other_shards(site: &mut Site, random: &mut Random) {
+    let shards = format!("onrush.shards={}", random.range(1, 4));
+    let overrides = std::env::var("ONRUSH_TEST_OVERRIDES").unwrap_or_default();
+    if !overrides.contains("onrush.shards=") {
+        site.broker.setup().start_with(&[&shards]);
+    }
 }
 
 /// A flush takes no time, or as long as on a drive for servers, or for desktops: the longer, the more is unflushed.

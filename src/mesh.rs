@@ -10,9 +10,9 @@
 //!
 //! Why what stays with the sender is bounded: a message between shards belongs to an ask, of which a core has at most
 //! [`MESH_ASKS_MAX`] unanswered at one owner, with at most [`MESH_MESSAGES_PER_ASK_MAX`] messages under way. A message to or from
-//! ctl belongs to a client's request (a connection has one open that is ctl's business), to an automatic creation or to
-//! a publication, of which there is at most one for each of these. [`waiting_max`] is the sum; more is our own fault and ends the
-//! process. Long before, [`MeshEnd::is_backed_up`] has the pump deliver no frame of any client: a full queue is back-pressure.
+//! ctl belongs to a client's request (a connection has one open that is ctl's business), to an automatic creation, to a
+//! publication, of which there is at most one for each of these, to the start and stop of a shard, or tells what is summed up
+//! while the one before is on its way (checkpoints, connections). [`waiting_max`] is the sum; more is our own fault and ends the process. Long before, [`MeshEnd::is_backed_up`] has the pump deliver no frame of any client: a full queue is back-pressure.
 //!
 //! Invariants:
 //! 1. FIFO per pair of cores, also when a queue was full for a while: what does not fit waits in order in `overflow`, and

@@ -15,8 +15,8 @@
 //! for connections. Threads: three per core (its own, the executor's for blocking calls, its helper for files), a few for
 //! the process, and the kernel's workers, which come and go.
 //!
-//! Locked memory is none of it: the rings of the kernels that have what we need are not counted, and the executors do without the
-//! 192 KiB per core that they would lock where they may not.
+//! Locked memory, for a process without CAP_IPC_LOCK: `LOCKED + (S + 1) * LOCKED_PER_CORE`. Linux counts the memory of
+//! rings against the limit from 6.14 on, and what the executors register always.
 //!
 //! Invariant: what a process may use in all is never more than its limits; a start that would need more is refused, with what to
 //! change.
@@ -79,6 +79,10 @@ impl Shares {
 const FILES: u64 = 64;
 /// Of a core: its ring and the executor's three, events, its helper's, the directory's lock.
 const FILES_PER_CORE: u64 = 14;
+/// Locked bytes of the process itself: the ring that was made to try.
+const LOCKED: u64 = 256 << 10;
+/// Of a core: its ring (200 KiB), the executor's three (24 KiB) and what it registers with them (192 KiB).
+const LOCKED_PER_CORE: u64 = 448 << 10;
 /// Threads of the process itself.
 const THREADS: u64 = 6;
 /// Of a core: its own, the executor's, its helper.
@@ -108,6 +112,8 @@ pub(super) struct Limits {
     pub(super) machine: Machine,
     /// The limit of open files.
     pub(super) open_files: u64,
+    /// The limit of locked memory; `None` where it does not hold for this process.
+    pub(super) locked_bytes: Option<u64>,
     /// Listeners of each shard.
     pub(super) listeners: u64,
 }
@@ -123,6 +129,15 @@ impl Budget {
             return Err(BootError::Limit(format!(
                 "{shards} shards need {threads} threads and the control group allows {most} (pids.max): raise it, or set onrush.shards to a \
                  smaller number"
+            )));
+        }
+        let locked = LOCKED + cores * LOCKED_PER_CORE;
+        if let Some(most) = limits.locked_bytes.filter(|most| *most < locked) {
+            return Err(BootError::Limit(format!(
+                "{shards} shards lock {} KiB of memory for io_uring and only {} are allowed: raise it with `ulimit -l unlimited` or \
+                 LimitMEMLOCK=infinity, or set onrush.shards to a smaller number",
+                locked / 1024,
+                most / 1024
             )));
         }
         let pipes = (limits.open_files / 32 / count).clamp(4, 64);
@@ -196,6 +211,7 @@ mod tests {
                 ..Machine::default()
             },
             open_files,
+            locked_bytes: None,
             listeners: 1,
         }
     }
@@ -270,6 +286,16 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn locked_memory_is_counted() {
+        let mut few = limits(1 << 20, 100_000);
+        // What systemd allows by default.
+        few.locked_bytes = Some(8 << 20);
+        assert!(Budget::plan(16, &few).is_ok());
+        let error = Budget::plan(32, &few).expect_err("too little");
+        assert!(error.to_string().contains("LimitMEMLOCK"), "{error}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn check_limits(
     machine: &Machine,
     warnings: &mut Vec<String>,
 ) -> Result<Budget, BootError> {
-    match process::raise_locked_memory() {
+    let locked_bytes = match process::raise_locked_memory() {
         Ok(limit) if limit.soft < LOCKED_BYTES_MIN => {
             return Err(BootError::Limit(format!(
                 "only {} KiB of memory may be locked and io_uring needs {}: raise it with `ulimit -l unlimited` or LimitMEMLOCK=infinity",
@@ -41,11 +41,14 @@ pub(super) fn check_limits(
                 LOCKED_BYTES_MIN / 1024
             )));
         }
-        Ok(_) => {}
-        Err(error) => warnings.push(format!(
-            "the limit of locked memory cannot be read: {error}"
-        )),
-    }
+        Ok(limit) => Some(limit.soft).filter(|_| !may_lock_anything()),
+        Err(error) => {
+            warnings.push(format!(
+                "the limit of locked memory cannot be read: {error}"
+            ));
+            None
+        }
+    };
     let open_files = match process::raise_open_files() {
         Ok(limit) if limit.soft < OPEN_FILES_MIN => {
             return Err(BootError::Limit(format!(
@@ -65,6 +68,7 @@ pub(super) fn check_limits(
         &Limits {
             machine: *machine,
             open_files,
+            locked_bytes,
             listeners: listeners as u64,
         },
     )?;
@@ -87,6 +91,15 @@ pub(super) fn check_limits(
         ));
     }
     Ok(budget)
+}
+
+/// True for a process with CAP_IPC_LOCK, for which the limit of locked memory does not hold.
+fn may_lock_anything() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    effective.is_some_and(|set| set >> CAP_IPC_LOCK & 1 == 1)
 }
 
 /// The configured limits of connections, for all shards together: `max.connections` at most as many as descriptors allow, overrides by

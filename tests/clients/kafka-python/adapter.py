@@ -125,7 +125,7 @@ class Member:
         session = r["session_ms"]
         assignor = CooperativeStickyAssignor if r["assignor"] == "cooperative-sticky" else RangePartitionAssignor
         self.consumer = KafkaConsumer(
-            bootstrap_servers=BROKER, group_id=r["group"], group_instance_id=r["instance"], session_timeout_ms=session, heartbeat_interval_ms=min(500, session // 3),
+            *r["topics"], bootstrap_servers=BROKER, group_id=r["group"], group_instance_id=r["instance"], session_timeout_ms=session, heartbeat_interval_ms=min(500, session // 3),
             max_poll_interval_ms=max(300_000, session), request_timeout_ms=max(305_000, session + 5000), connections_max_idle_ms=max(540_000, session + 10_000),
             auto_offset_reset=r["reset"], enable_auto_commit=r["auto_commit"], partition_assignment_strategy=[assignor], fetch_max_wait_ms=100)
         # A leader that assigns before it knows the topics' partitions assigns nothing, and may never notice.

@@ -52,9 +52,9 @@ pub fn format(disk: &mut Disk) {
     }
 }
 
-/// The machines of a new process.
+/// The machines of a new process with so many shards.
 #[must_use]
-pub fn boot(incarnation: [u8; 16]) -> Machines {
+pub fn boot(incarnation: [u8; 16], shards: u16) -> Machines {
     let broker = Arc::new(BrokerConfigView::new(Vec::new(), BTreeMap::new()));
     let ctl = Ctl::new(CtlConfig {
         node_id: NODE,
@@ -70,21 +70,24 @@ pub fn boot(incarnation: [u8; 16]) -> Machines {
         rack: None,
         connections: ConnectionLimits::default(),
         configs: Arc::clone(&broker),
-        shards: vec![CoreId(1)],
+        shards: (1..=shards).map(CoreId).collect(),
     });
-    let shard = Shard::new(ShardConfig {
-        core: CoreId(1),
-        shards: 1,
-        ctl: CoreId(0),
-        node_id: NODE,
-        incarnation,
-        broker,
-        listeners: vec!["PLAINTEXT".into()],
-        fetch_bytes_max: 55 * 1024 * 1024,
-        producer_id_expiration_ms: Millis(86_400_000),
-        unwritten_bytes_max: onrush_core::types::limits::UNWRITTEN_BYTES_MAX,
-        asks_admission: false,
-        hot_tail_bytes_max: onrush_core::types::limits::HOT_TAIL_BYTES_MAX,
-    });
-    [Box::new(ctl), Box::new(shard)]
+    let mut machines: Machines = vec![Box::new(ctl)];
+    for core in 1..=shards {
+        machines.push(Box::new(Shard::new(ShardConfig {
+            core: CoreId(core),
+            shards,
+            ctl: CoreId(0),
+            node_id: NODE,
+            incarnation,
+            broker: Arc::clone(&broker),
+            listeners: vec!["PLAINTEXT".into()],
+            fetch_bytes_max: 55 * 1024 * 1024,
+            producer_id_expiration_ms: Millis(86_400_000),
+            unwritten_bytes_max: onrush_core::types::limits::UNWRITTEN_BYTES_MAX,
+            asks_admission: false,
+            hot_tail_bytes_max: onrush_core::types::limits::HOT_TAIL_BYTES_MAX,
+        })));
+    }
+    machines
 }

@@ -24,18 +24,28 @@ pub struct Outcome {
 }
 
 /// The rules that a mutant can take away: each must be missed by the checkers.
-pub const MUTANTS: [&str; 4] = [
+pub const MUTANTS: [&str; 7] = [
     "ACK_BEFORE_DURABLE",
     "SKIP_FLUSH",
     "IGNORE_FAILED_FLUSH",
     "LOSE_PRODUCER_STATE",
+    "COMMIT_BEFORE_DURABLE",
+    "TWO_GENERATIONS",
+    LOSE_MESH_MESSAGE,
 ];
+
+/// The one that is the world's own: a message between two shards is lost.
+const LOSE_MESH_MESSAGE: &str = "LOSE_MESH_MESSAGE";
 
 /// Runs a seed's history. A panic of the core is a broken promise too (in builds that unwind); its message is in the result.
 #[must_use]
 pub fn run(seed: u64, options: Options) -> Outcome {
-    remove_rule(options.mutant);
+    let lost = options.mutant == Some(LOSE_MESH_MESSAGE);
+    remove_rule(options.mutant.filter(|_| !lost));
     let mut world = World::new(seed, node::boot, options.keep_trace);
+    if lost {
+        world.lose_messages();
+    }
     node::format(world.disk());
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     remove_rule(None);

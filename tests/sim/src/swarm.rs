@@ -36,6 +36,10 @@ pub struct Swarm {
     pub consumers: Vec<u64>,
     /// How many topics are deleted on the way.
     pub deletes: u32,
+    /// How many shards a process has: one of these, drawn at every start.
+    pub shards: Vec<u16>,
+    /// One message between cores in so many is held for long, and those behind it; 0 for none.
+    pub mesh_hold_one_in: u64,
     /// Typical and largest time of a disk operation, in µs.
     pub disk_us: (u64, u64),
     /// Largest time on the network or between cores, in µs.
@@ -71,6 +75,8 @@ impl Swarm {
             producers,
             consumers,
             deletes: *rng.pick(&[0, 0, 1, 3]),
+            shards: draw_shards(rng),
+            mesh_hold_one_in: *rng.pick(&[0, 100, 1_000]),
             disk_us: (typical, typical * *rng.pick(&[2, 10, 50])),
             network_us: *rng.pick(&[20, 300, 3_000]),
             connection_loss_one_in: *rng.pick(&[0, 40, 150]),
@@ -79,6 +85,11 @@ impl Swarm {
             crash_in_recovery_percent: *rng.pick(&[0, 30, 60]),
         }
     }
+}
+
+fn draw_shards(rng: &mut Rng) -> Vec<u16> {
+    let counts: [&[u16]; 5] = [&[1], &[2], &[2, 3], &[1, 2, 3, 4, 5], &[4, 5]];
+    rng.pick(&counts).to_vec()
 }
 
 fn draw_topic(rng: &mut Rng, index: u64, segment_bytes: u64) -> Topic {

@@ -6,13 +6,14 @@
 //! 3. Mesh messages between two cores, frames and responses of a connection keep their order; nothing else does.
 //! 4. A process can die between any two effects of a step.
 //!
-//! The parts: `process` (steps and effects), `network`, `plan` (faults and phases).
+//! The parts: `process` (steps and effects), `mesh`, `network`, `plan` (faults and phases).
 
+mod mesh;
 mod network;
 mod plan;
 mod process;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use onrush_core::input::{CoreMsg, Effects, Input};
@@ -24,6 +25,7 @@ use crate::ledger::Ledger;
 use crate::rng::Rng;
 use crate::swarm::{Fault, Swarm};
 use crate::trace::Trace;
+use mesh::Mesh;
 use network::Connection;
 use plan::Plan;
 
@@ -33,11 +35,11 @@ pub trait Machine {
     fn step(&mut self, now: Now, input: Input, out: &mut Effects);
 }
 
-/// The machines of a process: ctl, then the shard.
-pub type Machines = [Box<dyn Machine>; 2];
+/// The machines of a process: ctl, then the shards.
+pub type Machines = Vec<Box<dyn Machine>>;
 
-/// Makes the machines of a new process; the argument is random.
-pub type Boot = fn([u8; 16]) -> Machines;
+/// Makes the machines of a new process; the arguments are random bytes, and how many shards there are.
+pub type Boot = fn([u8; 16], u16) -> Machines;
 
 /// Milliseconds since 1970 when the world begins.
 const BEGINNING_MS: u64 = 1_790_000_000_000;
@@ -49,7 +51,12 @@ enum Event {
     /// A disk operation completes.
     Disk { life: u32, number: u64 },
     /// A message arrives from another core.
-    Mesh { life: u32, to: usize, msg: CoreMsg },
+    Mesh {
+        life: u32,
+        from: usize,
+        to: usize,
+        msg: CoreMsg,
+    },
     /// A deadline passed.
     Wake { life: u32, core: usize, at: u64 },
     /// Work goes on.
@@ -103,12 +110,11 @@ struct Seat {
 struct Process {
     machines: Machines,
     born: u64,
-    /// Listeners accept.
-    ready: bool,
-    stopped: [bool; 2],
-    wake: [Option<u64>; 2],
-    /// Latest arrival between the two cores, by receiver.
-    mesh_last: [u64; 2],
+    /// Shards that are ready: listeners accept when all of them are.
+    ready: BTreeSet<usize>,
+    stopped: Vec<bool>,
+    wake: Vec<Option<u64>>,
+    mesh: Mesh,
     /// Faults counted when it began.
     disk_faults: u64,
     /// A flush failed.
@@ -136,6 +142,8 @@ pub struct World {
     ledger: Ledger,
     trace: Trace,
     failure: Option<String>,
+    /// The mutant `LOSE_MESH_MESSAGE`.
+    loses_messages: bool,
 }
 
 /// What a run was.
@@ -182,6 +190,7 @@ impl World {
             ledger,
             trace: Trace::new(keep_trace),
             failure: None,
+            loses_messages: false,
             swarm,
         };
         world.take_seats();
@@ -191,6 +200,11 @@ impl World {
     /// The disk, to plant files on before the run or to look at after it.
     pub fn disk(&mut self) -> &mut Disk {
         &mut self.disk
+    }
+
+    /// From here on each process loses one message between its shards.
+    pub fn lose_messages(&mut self) {
+        self.loses_messages = true;
     }
 
     fn take_seats(&mut self) {
@@ -295,7 +309,12 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Disk { life, number } if life == self.life => self.on_disk(number),
-            Event::Mesh { life, to, msg } if life == self.life => self.on_mesh(to, msg),
+            Event::Mesh {
+                life,
+                from,
+                to,
+                msg,
+            } if life == self.life => self.on_mesh(from, to, msg),
             Event::Wake { life, core, at } if life == self.life => self.on_wake(core, at),
             Event::Again { life, core, work } if life == self.life => {
                 self.step(core, Input::Again { work });

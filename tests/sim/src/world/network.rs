@@ -16,13 +16,12 @@ use crate::client::{Action, Client, Context};
 use crate::disk::Held;
 use crate::trace::print;
 
-/// The core of the shard: connections are its own.
-const SHARD: usize = 1;
-
 /// A connection as the node's kernel sees it.
 #[derive(Debug)]
 pub(super) struct Connection {
     seat: usize,
+    /// The shard that accepted it.
+    core: usize,
     /// The client still has its end.
     client_there: bool,
     credits: u32,
@@ -40,11 +39,16 @@ impl World {
         if self.seats[seat].conn.is_some() {
             return;
         }
-        if !self.process.as_ref().is_some_and(|p| p.ready) {
+        let shards = match &self.process {
+            Some(process) if process.is_ready() => process.shards(),
+            _ => 0,
+        };
+        if shards == 0 {
             let after = self.rng.between(1_000_000, 20_000_000);
             self.at(after, Event::Connect { seat });
             return;
         }
+        let core = 1 + self.rng.index(shards);
         let conn = ConnId(self.conn_next);
         self.conn_next += 1;
         self.seats[seat].conn = Some(conn);
@@ -52,6 +56,7 @@ impl World {
             conn,
             Connection {
                 seat,
+                core,
                 client_there: true,
                 credits: 1,
                 inbox: VecDeque::new(),
@@ -62,14 +67,16 @@ impl World {
                 closing: false,
             },
         );
-        self.trace
-            .add(self.now, format_args!("client {seat} connects as {conn}"));
+        self.trace.add(
+            self.now,
+            format_args!("client {seat} connects to {core} as {conn}"),
+        );
         let opened = Input::Opened {
             conn,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listener: ListenerId(0),
         };
-        self.step(SHARD, opened);
+        self.step(core, opened);
         if self.seats[seat].conn == Some(conn) {
             self.with_client(seat, |client, context| {
                 client.on_connected(context);
@@ -154,6 +161,14 @@ impl World {
 
     pub(super) fn pump(&mut self, conn: ConnId) {
         loop {
+            let Some(core) = self.connections.get(&conn).map(|c| c.core) else {
+                return;
+            };
+            if self.is_backed_up(core) {
+                let after = self.rng.between(10_000, 1_000_000);
+                self.at(after, Event::Pump { conn });
+                return;
+            }
             let Some(connection) = self.connections.get_mut(&conn) else {
                 return;
             };
@@ -166,12 +181,12 @@ impl World {
             connection.credits -= 1;
             self.trace
                 .add(self.now, format_args!("{conn} asks {}", print(&frame)));
-            self.step(SHARD, Input::Frame { conn, frame });
+            self.step(core, Input::Frame { conn, frame });
         }
     }
 
     pub(super) fn send(&mut self, core: usize, conn: ConnId, gather: &Gather) {
-        let core = u16::try_from(core).expect("two cores");
+        let core = u16::try_from(core).expect("few cores");
         // Held even if nobody listens any more: the core must not know.
         let disk = &mut self.disk;
         let held: Vec<Held> = gather.parts.iter().map(|p| disk.hold(core, p)).collect();
@@ -200,10 +215,10 @@ impl World {
         }
         let arrival = (self.now + delay).max(connection.response_last + 1);
         connection.response_last = arrival;
-        let seat = connection.seat;
+        let (seat, core) = (connection.seat, connection.core);
         let bytes = bytes.freeze();
         self.at_time(arrival, Event::Response { conn, seat, bytes });
-        self.step(SHARD, Input::Sent { conn });
+        self.step(core, Input::Sent { conn });
     }
 
     /// The node closes a connection once what it sent is out.
@@ -227,7 +242,7 @@ impl World {
             let arrival = (self.now + delay).max(connection.response_last + 1);
             self.at_time(arrival, Event::Hangup { conn, seat });
         }
-        self.step(SHARD, Input::Closed { conn });
+        self.step(connection.core, Input::Closed { conn });
     }
 
     pub(super) fn on_response(&mut self, conn: ConnId, seat: usize, bytes: Bytes) {

@@ -82,7 +82,7 @@ impl World {
     }
 
     fn is_ready(&self) -> bool {
-        self.process.as_ref().is_some_and(|p| p.ready)
+        self.process.as_ref().is_some_and(super::Process::is_ready)
     }
 
     /// A new process began: it may not live to be ready.

@@ -1,14 +1,25 @@
 //! A process of the node: its machines are stepped and their effects carried out, as the edge would.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
 use onrush_core::effect::{DiskOp, Effect, Note};
 use onrush_core::input::{CoreMsg, Effects, Input};
-use onrush_core::types::{CoreId, Monotonic, Now, Token, WallMillis};
+use onrush_core::types::{Monotonic, Now, Token, WallMillis};
 
 use super::{BEGINNING_MS, Event, Process, World};
 use crate::disk::Crash;
 use crate::trace::{describe, describe_result};
+
+impl Process {
+    /// Every shard is ready: clients are let in.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.len() + 1 == self.machines.len()
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.machines.len() - 1
+    }
+}
 
 impl World {
     pub(super) fn start(&mut self) {
@@ -21,22 +32,28 @@ impl World {
         }
         // A topic id that prints with a leading dash is one that Kafka never draws.
         incarnation[0] &= 0x7f;
+        let shards = *self.rng.pick(&self.swarm.shards);
+        let machines = (self.boot)(incarnation, shards);
+        let cores = machines.len();
+        let mesh = self.new_mesh();
         self.process = Some(Process {
-            machines: (self.boot)(incarnation),
+            machines,
             born: self.now,
-            ready: false,
-            stopped: [false; 2],
-            wake: [None; 2],
-            mesh_last: [0; 2],
+            ready: BTreeSet::new(),
+            stopped: vec![false; cores],
+            wake: vec![None; cores],
+            mesh,
             disk_faults: self.disk_faults(),
             cache_lost: false,
             wounded: false,
         });
-        self.trace
-            .add(self.now, format_args!("start {}", self.life));
+        self.trace.add(
+            self.now,
+            format_args!("start {} of {cores} cores", self.life),
+        );
         self.plan_start();
         self.expect_end(true);
-        for core in 0..2 {
+        for core in 0..cores {
             self.step(core, Input::Start);
         }
     }
@@ -95,7 +112,7 @@ impl World {
                 let after = self.rng.between(1, 20_000);
                 self.at(after, Event::Again { life, core, work });
             }
-            Effect::Note(note) => self.on_note(&note),
+            Effect::Note(note) => self.on_note(core, &note),
             Effect::Halt(why) => self.on_halt(&why),
             Effect::Stopped => self.on_stopped(core),
         }
@@ -108,7 +125,7 @@ impl World {
         );
         let number = self
             .disk
-            .submit(u16::try_from(core).expect("two cores"), op, token);
+            .submit(u16::try_from(core).expect("few cores"), op, token);
         if let Some(number) = number {
             let (typical, largest) = self.swarm.disk_us;
             let us = if self.rng.one_in(20) {
@@ -138,31 +155,6 @@ impl World {
         self.step(usize::from(core), Input::Disk { token, result });
     }
 
-    fn send_mesh(&mut self, from: usize, to: CoreId, msg: CoreMsg) {
-        let to = usize::from(to.0);
-        assert!(to < 2 && to != from, "there are two cores");
-        let life = self.life;
-        let arrival = self.now + self.rng.between(1, self.swarm.network_us * 100);
-        let process = self.process.as_mut().expect("it just stepped");
-        // Later than the one before by more than nothing: ties are in random order.
-        let arrival = arrival.max(process.mesh_last[to] + 1);
-        process.mesh_last[to] = arrival;
-        self.at_time(arrival, Event::Mesh { life, to, msg });
-    }
-
-    pub(super) fn on_mesh(&mut self, to: usize, msg: CoreMsg) {
-        let mut what = String::new();
-        match &msg {
-            CoreMsg::Publish { offset, .. } => write!(what, "publish {offset}"),
-            other => write!(what, "{other:?}"),
-        }
-        .expect("a string takes it");
-        self.trace
-            .add(self.now, format_args!("core {to} gets {what}"));
-        let from = CoreId(u16::from(to == 0));
-        self.step(to, Input::Mesh { from, msg });
-    }
-
     fn set_wake(&mut self, core: usize, at: Monotonic) {
         let process = self.process.as_mut().expect("it just stepped");
         let at = process.born + at.0;
@@ -185,11 +177,13 @@ impl World {
         }
     }
 
-    fn on_note(&mut self, note: &Note) {
+    fn on_note(&mut self, core: usize, note: &Note) {
         self.trace.add(self.now, format_args!("{note:?}"));
         let process = self.process.as_mut().expect("it just stepped");
         match note {
-            Note::Ready => process.ready = true,
+            Note::Ready => {
+                process.ready.insert(core);
+            }
             Note::Error(_) => process.wounded = true,
             Note::Info(_) | Note::Warn(_) => {}
         }
@@ -212,7 +206,7 @@ impl World {
     fn on_stopped(&mut self, core: usize) {
         let process = self.process.as_mut().expect("it just stepped");
         process.stopped[core] = true;
-        let all = process.stopped == [true; 2];
+        let all = process.stopped.iter().all(|stopped| *stopped);
         self.trace
             .add(self.now, format_args!("core {core} stopped"));
         if all {

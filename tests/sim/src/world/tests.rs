@@ -60,16 +60,17 @@ thread_local! {
     static STORE: RefCell<Store> = RefCell::default();
 }
 
-struct FakeCtl;
+/// Knows how many shards there are.
+struct FakeCtl(u16);
 struct FakeShard;
 
 impl Machine for FakeCtl {
     fn step(&mut self, _: Now, input: Input, out: &mut Effects) {
         if matches!(input, Input::Stop) {
-            out.push(Effect::Mesh {
-                core: CoreId(1),
+            out.extend((1..=self.0).map(|core| Effect::Mesh {
+                core: CoreId(core),
                 msg: CoreMsg::Stop,
-            });
+            }));
             out.push(Effect::Stopped);
         }
     }
@@ -324,7 +325,7 @@ impl Store {
 }
 
 /// A process of the fake broker; what it lies about, it forgets at a start.
-fn boot(_: [u8; 16]) -> Machines {
+fn boot(_: [u8; 16], shards: u16) -> Machines {
     STORE.with_borrow_mut(|store| {
         store.starts += 1;
         if store.starts > 2 && store.lie == Lie::ForgetsABatch {
@@ -338,7 +339,9 @@ fn boot(_: [u8; 16]) -> Machines {
             store.topics.pop_first();
         }
     });
-    [Box::new(FakeCtl), Box::new(FakeShard)]
+    let mut machines: Machines = vec![Box::new(FakeCtl(shards))];
+    machines.extend((0..shards).map(|_| Box::new(FakeShard) as Box<dyn Machine>));
+    machines
 }
 
 fn run(seed: u64, lie: Lie) -> Result<Report, String> {

@@ -19,6 +19,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::batch::{Batch, Record};
+use crate::groups::Groups;
 use crate::rng::mix;
 
 /// One life of a topic of some name.
@@ -96,6 +97,8 @@ pub struct Ledger {
     places: BTreeMap<Place, Promises>,
     life_next: Life,
     failure: Option<String>,
+    /// What members of groups were told.
+    pub groups: Groups,
     /// Records acknowledged.
     pub acked: u64,
     /// Records served to consumers.

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod client;
 pub mod disk;
 pub mod frames;
+pub mod groups;
 pub mod ledger;
 pub mod node;
 pub mod rng;

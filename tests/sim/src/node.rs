@@ -12,7 +12,8 @@ use onrush_core::metadata::control::VoterEndpoint;
 use onrush_core::metadata::format::{FormatSpec, plan_format};
 use onrush_core::shard::{Shard, ShardConfig};
 use onrush_core::types::{
-    BrokerConfigView, CoreId, DirectoryId, Millis, NodeId, Now, TopicId, WallMillis,
+    BrokerConfigEntry, BrokerConfigView, ConfigDef, ConfigDynamic, ConfigKind, ConfigSource,
+    CoreId, DirectoryId, Millis, NodeId, Now, TopicId, WallMillis,
 };
 
 use crate::disk::Disk;
@@ -21,6 +22,25 @@ use crate::world::{Machine, Machines};
 const NODE: NodeId = NodeId(1);
 const DIRECTORY: DirectoryId = TopicId([7; 16]);
 const CLUSTER: &str = "c2ltdWxhdGVkLWNsdXN0ZQ";
+
+const fn number(name: &'static str) -> ConfigDef {
+    ConfigDef {
+        name,
+        kind: ConfigKind::Int,
+        default: None,
+        dynamic: ConfigDynamic::ReadOnly,
+        internal: false,
+        doc: "",
+    }
+}
+
+/// Groups are quick here, and few partitions keep them.
+const GROUP_SETTINGS: [(&ConfigDef, &str); 4] = [
+    (&number("group.initial.rebalance.delay.ms"), "20"),
+    (&number("group.min.session.timeout.ms"), "10"),
+    (&number("offsets.topic.num.partitions"), "4"),
+    (&number("offsets.topic.replication.factor"), "1"),
+];
 
 impl Machine for Ctl {
     fn step(&mut self, now: Now, input: Input, out: &mut Effects) {
@@ -55,7 +75,12 @@ pub fn format(disk: &mut Disk) {
 /// The machines of a new process with so many shards.
 #[must_use]
 pub fn boot(incarnation: [u8; 16], shards: u16) -> Machines {
-    let broker = Arc::new(BrokerConfigView::new(Vec::new(), BTreeMap::new()));
+    let entries = GROUP_SETTINGS.iter().map(|(def, value)| BrokerConfigEntry {
+        def,
+        value: Some((*value).into()),
+        source: ConfigSource::StaticBroker,
+    });
+    let broker = Arc::new(BrokerConfigView::new(entries.collect(), BTreeMap::new()));
     let ctl = Ctl::new(CtlConfig {
         node_id: NODE,
         cluster_id: CLUSTER.into(),

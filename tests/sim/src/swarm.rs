@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::client::Style;
+use crate::client::{Habits, Style};
 use crate::disk::Crash;
 use crate::ledger::{Existence, Topic};
 use crate::rng::Rng;
@@ -34,6 +34,8 @@ pub struct Swarm {
     pub producers: Vec<Style>,
     /// Longest pause of each consumer, in µs.
     pub consumers: Vec<u64>,
+    /// Members of consumer groups.
+    pub members: Vec<Habits>,
     /// How many topics are deleted on the way.
     pub deletes: u32,
     /// How many shards a process has: one of these, drawn at every start.
@@ -68,12 +70,16 @@ impl Swarm {
         let consumers = (0..rng.between(1, 3))
             .map(|_| *rng.pick(&[500, 5_000, 50_000]))
             .collect();
-        let operations = rng.between(520, 700);
+        let members = draw_members(rng);
+        // Members are quick, and nobody else shall have less to do.
+        let more = 100 * members.len() as u64;
+        let operations = rng.between(520, 700) + more;
         let typical = *rng.pick(&[20, 200, 2_000]);
         Self {
             topics,
             producers,
             consumers,
+            members,
             deletes: *rng.pick(&[0, 0, 1, 3]),
             shards: draw_shards(rng),
             mesh_hold_one_in: *rng.pick(&[0, 100, 1_000]),
@@ -85,6 +91,19 @@ impl Swarm {
             crash_in_recovery_percent: *rng.pick(&[0, 30, 60]),
         }
     }
+}
+
+/// In most histories: one or two groups, whose members differ in pace, and some of whom are static.
+fn draw_members(rng: &mut Rng) -> Vec<Habits> {
+    let count = *rng.pick(&[0, 0, 2, 3, 5]);
+    let groups = rng.between(1, 2);
+    let members = (0..count).map(|number| Habits {
+        group: usize::try_from(number % groups).expect("few groups"),
+        instance: rng.one_in(3).then(|| format!("static{number}")),
+        session_timeout: *rng.pick(&[100, 400, 2_000]),
+        pause_us_max: *rng.pick(&[200, 2_000, 20_000]),
+    });
+    members.collect()
 }
 
 fn draw_shards(rng: &mut Rng) -> Vec<u16> {

@@ -5,9 +5,9 @@
 use onrush_sim::run::{MUTANTS, Options, run};
 
 /// Histories that every test run goes through.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 100;
 /// Within so many seeds each mutant must be found.
-const MUTANT_SEEDS: u64 = 25;
+const MUTANT_SEEDS: u64 = 40;
 
 #[test]
 fn every_promise_is_kept() {

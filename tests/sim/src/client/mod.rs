@@ -3,10 +3,11 @@
 //! Invariants: 1. A client has one connection and gets answers in the order of its requests, or it is a failure.
 //! 2. After a lost connection whatever was unanswered may have happened or not; idempotent batches are sent again as they were.
 //!
-//! Deliberately absent: metadata routing (one node), groups, transactions.
+//! Deliberately absent: metadata routing (one node), transactions.
 
 mod admin;
 mod consumer;
+mod member;
 mod producer;
 
 use std::collections::VecDeque;
@@ -21,6 +22,7 @@ use crate::rng::Rng;
 
 pub use admin::Admin;
 pub use consumer::Consumer;
+pub use member::{Habits, Member, PARTITIONS};
 pub use producer::{Producer, Style};
 
 /// What a client wants done.

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use onrush_core::input::{CoreMsg, Effects, Input};
 use onrush_core::types::{ConnId, Now, WorkId};
 
-use crate::client::{Admin, Client, Consumer, Phase, Producer};
+use crate::client::{Admin, Client, Consumer, Member, Phase, Producer};
 use crate::disk::{Crash, Disk};
 use crate::ledger::Ledger;
 use crate::rng::Rng;
@@ -155,6 +155,10 @@ pub struct Report {
     pub acked: u64,
     /// Records served to consumers.
     pub served: u64,
+    /// Assignments told to members of groups.
+    pub assigned: u64,
+    /// Offsets whose commit was acknowledged.
+    pub committed: u64,
     /// Crashes, failed flushes and writes, full disks.
     pub faults: u64,
     /// Crashes during recovery, on top of those planned.
@@ -171,6 +175,19 @@ impl World {
     pub fn new(seed: u64, boot: Boot, keep_trace: bool) -> Self {
         let mut rng = Rng::new(seed);
         let swarm = Swarm::draw(&mut rng);
+        Self::of(swarm, rng, boot, keep_trace)
+    }
+
+    /// A world of this seed whose node keeps no groups.
+    #[cfg(test)]
+    fn without_groups(seed: u64, boot: Boot) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut swarm = Swarm::draw(&mut rng);
+        swarm.members.clear();
+        Self::of(swarm, rng, boot, false)
+    }
+
+    fn of(swarm: Swarm, mut rng: Rng, boot: Boot, keep_trace: bool) -> Self {
         let ledger = Ledger::new(swarm.topics.clone());
         let disk = Disk::new(rng.fork());
         let mut world = Self {
@@ -215,6 +232,9 @@ impl World {
         }
         for pause_us_max in self.swarm.consumers.clone() {
             self.seat(Box::new(Consumer::new(pause_us_max)), true);
+        }
+        for habits in self.swarm.members.clone() {
+            self.seat(Box::new(Member::new(habits)), true);
         }
     }
 
@@ -271,6 +291,8 @@ impl World {
             operations: self.answered,
             acked: self.ledger.acked,
             served: self.ledger.served,
+            assigned: self.ledger.groups.assigned,
+            committed: self.ledger.groups.committed,
             faults: self.plan.faults,
             broken_starts: self.plan.broken_starts,
             disk_ops: self.disk.counts.ops,

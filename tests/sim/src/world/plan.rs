@@ -3,10 +3,12 @@
 //! Stages: clients work until they were answered often enough and everything planned has broken; they finish what they began; the
 //! node is stopped or crashes once more; everything is read and judged.
 
+use std::collections::BTreeSet;
+
 use onrush_core::input::Input;
 
 use super::{Event, World};
-use crate::client::Consumer;
+use crate::client::{Consumer, Member};
 use crate::disk::Crash;
 use crate::swarm::Fault;
 
@@ -266,6 +268,10 @@ impl World {
         self.next_deadline();
         let places = self.ledger.live_places();
         self.seat(Box::new(Consumer::verifier(&places)), false);
+        let groups = self.swarm.members.iter().map(|habits| habits.group);
+        for group in groups.collect::<BTreeSet<_>>() {
+            self.seat(Box::new(Member::verifier(group)), false);
+        }
     }
 
     /// From now on the start or the orderly stop of the process must come to its end.

@@ -234,6 +234,7 @@ impl World {
         self.life += 1;
         self.disk.crash(crash);
         self.deliver_last_words();
+        self.ledger.groups.on_end_of_process();
         // A drive that fails a flush has lost what it held, too.
         if (crash == Crash::Power && broken) || cache_lost {
             self.ledger.on_power_cut();

@@ -349,7 +349,7 @@ fn run(seed: u64, lie: Lie) -> Result<Report, String> {
         lie,
         ..Store::default()
     });
-    World::new(seed, boot, false).run()
+    World::without_groups(seed, boot).run()
 }
 
 #[test]

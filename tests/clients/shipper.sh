@@ -23,8 +23,8 @@ end_all() {
   # Waited for, so that bash does not report their end as the last words of the log.
   for pid in $SENDER_PID $SHIPPER_PID $ONRUSH_PID; do kill -9 "$pid" 2> /dev/null && wait "$pid" 2> /dev/null; done
 }
-# Ends with the counts, as every runner does.
-finish() { echo "$passed passed, $failed failed"; [ "$failed" = 0 ]; }
+# Ends with the counts, as every runner does. To have checked nothing is no success.
+finish() { echo "$passed passed, $failed failed"; [ "$failed" = 0 ] && [ "$passed" != 0 ]; }
 
 # until_true SECONDS WHAT COMMAND...: waits until COMMAND succeeds; fails with what was waited for.
 until_true() {

@@ -179,7 +179,8 @@ pub(super) fn render(due: &Due, frame: &mut Bytes, version: i16) -> Vec<String> 
         versions::JOIN_GROUP => {
             let got: JoinGroupResponse = decode(frame, version);
             if got.error_code != 0 {
-                return vec![format!("join error {} {}", got.error_code, got.member_id)];
+                let said = format!("join error {} {}", got.error_code, got.member_id);
+                return vec![said.trim_end().to_owned()];
             }
             let (generation, id, leader) = (got.generation_id, &got.member_id, &got.leader);
             let members = got

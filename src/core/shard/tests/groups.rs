@@ -128,7 +128,7 @@ fn a_group_comes_together_and_comes_apart() {
 #[test]
 fn groups_live_through_a_restart() {
     let orderly = "stop\n> stopped\nkill\nboot\nfirst\n> ready";
-    let killed = "kill\nboot\nfirst\nepoch __consumer_offsets 1\n> ready";
+    let killed = "kill\nboot\nfirst\n> ready";
     for how in [orderly, killed] {
         check_groups(&format!(
             "

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use super::script::Script;
-use crate::ask::{Answer, Ask};
+use crate::ask::{Answer, Ask, GroupAsk};
 use crate::input::{CoreMsg, Input};
 use crate::types::CoreId;
 
@@ -116,7 +116,10 @@ fn text(msg: &CoreMsg) -> String {
             Ask::Fetch(ask) => format!("fetch {}", ask.partitions.len()),
             Ask::Offsets(asks) => format!("offsets {}", asks.len()),
             Ask::EpochEnds(asks) => format!("epochs {}", asks.len()),
-            Ask::Groups(ask) => format!("{ask:?}"),
+            Ask::Groups(GroupAsk::Each { requests, .. }) => {
+                format!("ask {} groups", requests.len())
+            }
+            Ask::Groups(GroupAsk::All(_)) => "ask all groups".to_string(),
         },
         CoreMsg::Answer { answer, .. } => match answer {
             Answer::Appended(all) => format!("appended {}", all.len()),
@@ -434,6 +437,61 @@ fn the_stop_answers_what_waits_on_other_shards() {
         2: release
         > stopped
         > C t-1 at 0
+        > stopped
+        ",
+    );
+}
+
+#[test]
+fn a_group_is_asked_where_its_partition_is() {
+    check(
+        2,
+        "
+        create __consumer_offsets 2
+        create t
+        show mesh
+        1: A commit g t-0@5
+        > 1 to 2: ask 1 groups
+        > 2 to 1: groups 1
+        > A t-0 committed
+        2: B commit g t-0@6
+        > B t-0 committed
+        1: A committed g t-0@
+        > 1 to 2: ask 1 groups
+        > 2 to 1: groups 1
+        > A t-0 is at 6
+        2: B committed g t-0@
+        > B t-0 is at 6
+        1: A commit x t-0@7
+        > A t-0 committed
+        1: A groups
+        > 1 to 2: ask all groups
+        > 2 to 1: groups 1
+        > A groups [g Empty, x Empty]
+        2: B beat g id=nobody
+        > B beat error 25
+        ",
+    );
+}
+
+#[test]
+fn members_wait_at_another_core_whose_stop_sends_them_away() {
+    check(
+        2,
+        "
+        create __consumer_offsets 2
+        create t
+        1: B join g v=3
+        1: B gone
+        wait 3000
+        1: A groups
+        > A groups [g CompletingRebalance]
+        1: C join g v=3
+        1: A groups
+        > A groups [g PreparingRebalance]
+        stop
+        > stopped
+        > C join error 16
         > stopped
         ",
     );

@@ -53,7 +53,7 @@ impl Admission {
     }
 
     /// What ctl is to hear now, if anything.
-    pub fn next(&mut self) -> Option<CoreMsg> {
+    pub fn report(&mut self) -> Option<CoreMsg> {
         if !self.asked.is_empty() || (self.new.is_empty() && self.gone.is_empty()) {
             return None;
         }
@@ -108,17 +108,20 @@ mod tests {
     #[test]
     fn one_message_is_under_way_and_the_rest_goes_with_the_next() {
         let mut admission = Admission::default();
-        assert!(admission.next().is_none(), "nothing happened");
+        assert!(admission.report().is_none(), "nothing happened");
         admission.opened(ConnId(1), peer(1));
-        assert_eq!(told(admission.next()), (vec![(ConnId(1), peer(1))], vec![]));
+        assert_eq!(
+            told(admission.report()),
+            (vec![(ConnId(1), peer(1))], vec![])
+        );
         admission.opened(ConnId(2), peer(2));
         admission.opened(ConnId(3), peer(3));
-        assert!(admission.next().is_none(), "one is under way");
+        assert!(admission.report().is_none(), "one is under way");
         let verdict = admission.on_answer(Vec::new());
         assert_eq!(verdict.admitted, [ConnId(1)]);
         admission.closed(ConnId(1));
         admission.closed(ConnId(3));
-        let (opened, closed) = told(admission.next());
+        let (opened, closed) = told(admission.report());
         assert_eq!(opened, [(ConnId(2), peer(2))], "3 was never told of");
         assert_eq!(closed, [peer(1)]);
     }
@@ -129,7 +132,7 @@ mod tests {
         for n in 1..=3 {
             admission.opened(ConnId(u64::from(n)), peer(n));
         }
-        assert!(admission.next().is_some());
+        assert!(admission.report().is_some());
         admission.closed(ConnId(1));
         admission.closed(ConnId(2));
         let full = Close::TooManyConnections { open: 1 };
@@ -137,9 +140,9 @@ mod tests {
             admission.on_answer(vec![(ConnId(2), full.clone()), (ConnId(3), full.clone())]);
         assert_eq!(verdict.admitted, []);
         assert_eq!(verdict.refused, [(ConnId(3), full)]);
-        assert_eq!(told(admission.next()), (vec![], vec![peer(1)]));
+        assert_eq!(told(admission.report()), (vec![], vec![peer(1)]));
         // The refused one is closed by us, and was never inside; and what only tells of ends wants no answer.
         admission.closed(ConnId(3));
-        assert!(admission.next().is_none());
+        assert!(admission.report().is_none());
     }
 }

@@ -232,7 +232,7 @@ impl Shard {
                 break;
             }
         }
-        if let Some(msg) = self.admission.next() {
+        if let Some(msg) = self.admission.report() {
             let core = self.config.ctl;
             out.push(Effect::Mesh { core, msg });
         }

@@ -277,7 +277,7 @@ mod tests {
             let loss = disk.cut(seed, 0);
             let found = look(&disk, 8);
             assert!(found.iter().all(|byte| (1..=3).contains(byte)), "{found:?}");
-            let count = |byte: u8| found.iter().filter(|&&b| b == byte).count() as u64;
+            let count = |byte: u8| found.iter().map(|b| u64::from(*b == byte)).sum::<u64>();
             assert_eq!((loss.dropped, loss.kept), (count(1), count(3)));
             assert_eq!(loss.between, count(2));
             all += u32::from(count(3) == 8);

@@ -103,7 +103,10 @@ impl Script {
                     self.inbox.push_back(Input::Closed { conn });
                 }
             }
-            Effect::Mesh { core, msg } if core == CoreId(0) => self.on_message(msg),
+            Effect::Mesh {
+                core: CoreId(0),
+                msg,
+            } => self.on_message(msg),
             Effect::Mesh { core, msg } => {
                 let msg = self.lend(msg);
                 self.outbox.push((core, msg));

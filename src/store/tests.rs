@@ -130,6 +130,17 @@ impl Bench {
             durable: true,
         }
     }
+
+    /// The same without a flush: in two pieces where an old sector and new ones are written.
+    fn write_only(file: FileId, from: u64, to: u64) -> DiskOp {
+        let (from, to) = (Position(from), Position(to));
+        DiskOp::WriteTail {
+            file,
+            from,
+            to,
+            durable: false,
+        }
+    }
 }
 
 impl Drop for Bench {
@@ -151,6 +162,12 @@ const DONE: DiskResult = Ok(DiskOk::Done);
 
 #[test]
 fn what_is_appended_and_written_is_in_the_file() {
+    for write in [Bench::write, Bench::write_only] {
+        check_what_is_written(write);
+    }
+}
+
+fn check_what_is_written(write: fn(FileId, u64, u64) -> DiskOp) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut bench = Bench::new(dir.path());
     assert_eq!(bench.run(DiskOp::MakeDir { path: "t-0".into() }), DONE);
@@ -166,7 +183,7 @@ fn what_is_appended_and_written_is_in_the_file() {
         bench.append(file, end, pattern(end, end + len));
         let from = end - end % SECTOR_BYTES;
         end += len;
-        assert_eq!(bench.run(Bench::write(file, from, end)), DONE);
+        assert_eq!(bench.run(write(file, from, end)), DONE);
         let release = DiskOp::ReleaseTail {
             file,
             below: Position(end - end % SECTOR_BYTES),
@@ -210,7 +227,7 @@ fn what_is_appended_and_written_is_in_the_file() {
     // After a truncation the tail begins anew, with the open sector's content.
     let sector = end - end % SECTOR_BYTES;
     bench.append(file, sector, pattern(sector, end + 50));
-    assert_eq!(bench.run(Bench::write(file, sector, end + 50)), DONE);
+    assert_eq!(bench.run(write(file, sector, end + 50)), DONE);
     let content = fs::read(dir.path().join("t-0/0.log")).expect("read");
     assert!(content[..end_index + 50] == pattern(0, end + 50));
 }
@@ -356,6 +373,10 @@ fn a_failed_write_is_answered_once_and_not_tried_again() {
     );
     bench.append(file, 0, pattern(0, 10_000));
     let result = bench.run(Bench::write(file, 0, 10_000));
+    assert!(matches!(&result, Err(DiskError::NoSpace(_))), "{result:?}");
+    // In two pieces, both of which fail.
+    bench.append(file, 10_000, pattern(10_000, 20_000));
+    let result = bench.run(Bench::write_only(file, 8192, 20_000));
     assert!(matches!(&result, Err(DiskError::NoSpace(_))), "{result:?}");
     for _ in 0..20 {
         bench.turn();

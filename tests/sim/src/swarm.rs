@@ -75,7 +75,7 @@ impl Swarm {
         let more = 100 * members.len() as u64;
         let operations = rng.between(520, 700) + more;
         let typical = *rng.pick(&[20, 200, 2_000]);
-        Self {
+        let mut swarm = Self {
             topics,
             producers,
             consumers,
@@ -89,7 +89,14 @@ impl Swarm {
             faults: draw_faults(rng, operations),
             operations,
             crash_in_recovery_percent: *rng.pick(&[0, 30, 60]),
+        };
+        if swarm.deletes > 0 && swarm.mesh_hold_one_in > 0 {
+            // A request that names its topic and is not heard for long may mean the topic's successor when it is: rightly so.
+            for style in &mut swarm.producers {
+                style.version = 13;
+            }
         }
+        swarm
     }
 }
 

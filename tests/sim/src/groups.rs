@@ -153,7 +153,7 @@ impl Groups {
         let none = Vec::new();
         let commits = self.commits.get(&slot).unwrap_or(&none);
         // The youngest one that surely was there when the question was asked, and everything that began after it had ended.
-        let safe = commits
+        let mut safe = commits
             .iter()
             .filter(|c| matches!(c.state, State::Over { acked: true, at } if at < asked));
         let told = commits.iter().find(|c| c.offset == offset);
@@ -166,7 +166,7 @@ impl Groups {
             },
         };
         if wrong {
-            let last = safe.last();
+            let last = safe.next_back();
             return Err(format!(
                 "group {}, partition {}: offset {offset} ({told:?}) is told where {last:?} was acknowledged",
                 slot.0, slot.1

@@ -75,7 +75,7 @@ pub struct Member {
     habits: Habits,
     link: Link<Asked>,
     stage: Stage,
-    member_id: StrBytes,
+    id: StrBytes,
     generation: i32,
     /// The members to give partitions to, if this one leads.
     others: Option<Vec<StrBytes>>,
@@ -102,7 +102,7 @@ impl Member {
             habits,
             link: Link::default(),
             stage: Stage::Lost,
-            member_id: StrBytes::default(),
+            id: StrBytes::default(),
             generation: -1,
             others: None,
             owned: Vec::new(),
@@ -179,7 +179,7 @@ impl Member {
     }
 
     fn forget(&mut self) {
-        self.member_id = StrBytes::default();
+        self.id = StrBytes::default();
         self.before = None;
         self.owned.clear();
         self.stage = Stage::Out;
@@ -211,7 +211,7 @@ impl Member {
         response: &JoinGroupResponse,
     ) -> Result<(), String> {
         if ErrorCode::from_code(response.error_code) == ErrorCode::MemberIdRequired {
-            self.member_id = response.member_id.clone();
+            self.id = response.member_id.clone();
             return Ok(());
         }
         if response.error_code != 0 {
@@ -222,7 +222,7 @@ impl Member {
         if response.generation_id != self.generation {
             self.before = Some((self.generation, std::mem::take(&mut self.owned)));
         }
-        self.member_id = response.member_id.clone();
+        self.id = response.member_id.clone();
         self.generation = response.generation_id;
         let leads = response.leader == response.member_id && !response.skip_assignment;
         let others = response.members.iter().map(|m| m.member_id.clone());
@@ -245,7 +245,7 @@ impl Member {
         self.looks = true;
         self.late = context.rng.one_in(2);
         // A static member that comes back takes its own place, in the same generation and with a new id; the old id is fenced.
-        let name = self.habits.instance.as_deref().unwrap_or(&self.member_id);
+        let name = self.habits.instance.as_deref().unwrap_or(&self.id);
         let groups = &mut context.ledger.groups;
         groups.on_assigned(self.habits.group, generation, name, &self.owned)
     }
@@ -259,8 +259,10 @@ impl Member {
         let answers = response.topics.iter().flat_map(|topic| &topic.partitions);
         for answer in answers {
             let partition = answer.partition_index;
-            let named = names.iter().find(|(p, _)| *p == partition);
-            let (_, name) = named.ok_or("an answer to a commit that was not sent")?;
+            let mut asked = names.iter().filter(|(p, _)| *p == partition);
+            let (_, name) = asked
+                .next()
+                .ok_or("an answer to a commit that was not sent")?;
             let slot = (self.habits.group, partition);
             let groups = &mut context.ledger.groups;
             match ErrorCode::from_code(answer.error_code) {

@@ -30,7 +30,7 @@ impl Member {
             .with_group_id(self.group_id())
             .with_session_timeout_ms(self.habits.session_timeout)
             .with_rebalance_timeout_ms(self.habits.session_timeout * 2)
-            .with_member_id(self.member_id.clone())
+            .with_member_id(self.id.clone())
             .with_group_instance_id(self.instance())
             .with_protocol_type(text("consumer"))
             .with_protocols(vec![protocol]);
@@ -54,7 +54,7 @@ impl Member {
         let request = SyncGroupRequest::default()
             .with_group_id(self.group_id())
             .with_generation_id(self.generation)
-            .with_member_id(self.member_id.clone())
+            .with_member_id(self.id.clone())
             .with_group_instance_id(self.instance())
             .with_protocol_type(Some(text("consumer")))
             .with_protocol_name(Some(text("range")))
@@ -68,7 +68,7 @@ impl Member {
         let request = HeartbeatRequest::default()
             .with_group_id(self.group_id())
             .with_generation_id(self.generation)
-            .with_member_id(self.member_id.clone())
+            .with_member_id(self.id.clone())
             .with_group_instance_id(self.instance());
         let asked = Some(Asked::Beat);
         self.link
@@ -77,7 +77,7 @@ impl Member {
 
     pub(super) fn leave(&mut self, context: &mut Context) {
         let member = MemberIdentity::default()
-            .with_member_id(self.member_id.clone())
+            .with_member_id(self.id.clone())
             .with_group_instance_id(self.instance());
         let request = LeaveGroupRequest::default()
             .with_group_id(self.group_id())
@@ -112,7 +112,7 @@ impl Member {
         let request = OffsetCommitRequest::default()
             .with_group_id(self.group_id())
             .with_generation_id_or_member_epoch(generation)
-            .with_member_id(self.member_id.clone())
+            .with_member_id(self.id.clone())
             .with_group_instance_id(self.instance())
             .with_topics(vec![topic]);
         let asked = Some(Asked::Commit(names, generation, newest));

@@ -43,7 +43,7 @@ impl Placement {
         let pins = if pinned.is_empty() && count > self.cpus.len() {
             "not pinned: more shards than CPUs".to_owned()
         } else if pinned.is_empty() {
-            "not pinned".to_owned()
+            "the only CPU".to_owned()
         } else {
             format!("CPU{} {}", plural(count), ranges(&pinned))
         };
@@ -87,7 +87,7 @@ mod tests {
         let cases: &[(&[usize], Option<usize>, &str)] = &[
             (&[0, 1], None, "2 shards (CPUs 0-1) of 2 CPUs"),
             (&[0, 1], Some(1), "1 shard (CPU 1) of 2 CPUs"),
-            (&[3], None, "1 shard (not pinned) of 1 CPU"),
+            (&[3], None, "1 shard (the only CPU) of 1 CPU"),
             (
                 &[3],
                 Some(2),

@@ -49,9 +49,10 @@ pub struct DescribeArgs {
 /// `group delete`
 #[derive(Debug, Args)]
 pub struct DeleteArgs {
-    /// The group.
-    group: String,
-    /// Answer as JSON.
+    /// The groups.
+    #[arg(required = true)]
+    groups: Vec<String>,
+    /// Answer as JSON, one group a line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -109,13 +110,19 @@ fn list(args: &ListArgs, out: &mut Out) -> Result<(), CliError> {
 
 fn delete(args: &DeleteArgs, out: &mut Out) -> Result<(), CliError> {
     let mut client = args.connect.client();
-    client.retry(|client| client.delete_group(&args.group))?;
-    if args.json {
-        let group = &args.group;
-        let done = "deleted";
-        return out.json(&Deleted { group, done });
+    let mut failed = Ok(());
+    for group in &args.groups {
+        // One that cannot be deleted keeps none of the others.
+        if let Err(error) = client.retry(|client| client.delete_group(group)) {
+            failed = failed.and(Err(error.into()));
+        } else if args.json {
+            let done = "deleted";
+            out.json(&Deleted { group, done })?;
+        } else {
+            out.line(&format!("Deleted group {group}."))?;
+        }
     }
-    out.line(&format!("Deleted group {}.", args.group))
+    failed
 }
 
 fn describe(args: &DescribeArgs, out: &mut Out) -> Result<(), CliError> {

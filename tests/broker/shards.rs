@@ -120,7 +120,7 @@ fn a_process_on_one_cpu_has_one_shard() {
     let cpus = affinity::get_thread_affinity().unwrap();
     let everywhere = Setup::new(BINARY).start();
     let expected = if cpus.len() == 1 {
-        "1 shard (not pinned) of 1 CPU".to_owned()
+        "1 shard (the only CPU) of 1 CPU".to_owned()
     } else {
         format!("{0} shards (CPU", cpus.len())
     };
@@ -135,7 +135,7 @@ fn a_process_on_one_cpu_has_one_shard() {
         Setup::new(BINARY).start()
     });
     let output = confined.join().unwrap().output();
-    assert!(output.contains("1 shard (not pinned) of 1 CPU"), "{output}");
+    assert!(output.contains("1 shard (the only CPU) of 1 CPU"), "{output}");
 }
 
 #[test]

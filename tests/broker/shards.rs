@@ -135,7 +135,10 @@ fn a_process_on_one_cpu_has_one_shard() {
         Setup::new(BINARY).start()
     });
     let output = confined.join().unwrap().output();
-    assert!(output.contains("1 shard (the only CPU) of 1 CPU"), "{output}");
+    assert!(
+        output.contains("1 shard (the only CPU) of 1 CPU"),
+        "{output}"
+    );
 }
 
 #[test]
